@@ -1,0 +1,56 @@
+"""fieldguide: a folder of photos becomes a guide, a small self-contained image classifier.
+
+    import fieldguide as fg
+    guide = fg.train("photos/")
+    guide.predict("rose.jpg").top(3)
+
+The names below are imported when they are first used, so that ``import fieldguide`` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fieldguide.data import ImageSet as ImageSet
+    from fieldguide.data import Preprocess as Preprocess
+    from fieldguide.data import SkippedPhoto as SkippedPhoto
+    from fieldguide.data import open_images as open_images
+    from fieldguide.errors import FieldguideError as FieldguideError
+    from fieldguide.evaluate import Evaluation as Evaluation
+    from fieldguide.guide import Guide as Guide
+    from fieldguide.guide import Prediction as Prediction
+    from fieldguide.guide import load as load
+    from fieldguide.models import create_model as create_model
+    from fieldguide.training import train as train
+
+_MODULES = {
+    "Evaluation": "fieldguide.evaluate",
+    "FieldguideError": "fieldguide.errors",
+    "Guide": "fieldguide.guide",
+    "ImageSet": "fieldguide.data",
+    "Prediction": "fieldguide.guide",
+    "Preprocess": "fieldguide.data",
+    "SkippedPhoto": "fieldguide.data",
+    "create_model": "fieldguide.models",
+    "load": "fieldguide.guide",
+    "open_images": "fieldguide.data",
+    "train": "fieldguide.training",
+}
+
+__all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - they are strings
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fieldguide")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'fieldguide' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,89 @@
+"""What the subcommands print with: tables that are never cut in a file, and progress bars for terminals only."""
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fieldguide.data.image_set import SkippedPhoto
+from fieldguide.progress import Progress, silent
+
+if TYPE_CHECKING:
+    pass
+
+_NAMED_SKIPPED = 10
+_STAGES = {"features": "Looking at photos", "photos": "Looking at photos", "strength": "Choosing the strength",
+           "head": "Fitting the head"}  # fmt: skip
+
+
+def print_line(text: str = "") -> None:
+    """Print a line of a report."""
+    print(text)
+
+
+def print_json(facts: object) -> None:
+    """Print facts as JSON."""
+    print(json.dumps(facts, ensure_ascii=False, indent=2))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """Print a table: the first column to the left, the others, numbers, to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table: Table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    for number, name in enumerate(header):
+        table.add_column(Text(name), justify="left" if number == 0 else "right", no_wrap=not sys.stdout.isatty())
+    for row in rows:
+        table.add_row(*(Text(str(value)) for value in row))
+    width = None if sys.stdout.isatty() else 1_000_000  # rich cuts to the width of a terminal that isn't there
+    Console(width=width).print(table)
+
+
+def print_skipped(skipped: Sequence[SkippedPhoto]) -> None:
+    """Name the photos that could not be used, on standard error."""
+    if not skipped:
+        return
+    print(f"{len(skipped)} {'photo' if len(skipped) == 1 else 'photos'} skipped:", file=sys.stderr)
+    for photo in skipped[:_NAMED_SKIPPED]:
+        print(f"  {photo.name}: {photo.reason}", file=sys.stderr)
+    if len(skipped) > _NAMED_SKIPPED:
+        print(f"  ... and {len(skipped) - _NAMED_SKIPPED} more", file=sys.stderr)
+
+
+def note(text: str) -> None:
+    """Say something beside the result, on standard error."""
+    print(text, file=sys.stderr)
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage; a dash for one that is undefined."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Give a progress function that draws bars on standard error, or does nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(_STAGES.get(stage, stage), total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield show

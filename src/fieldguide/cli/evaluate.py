@@ -1,0 +1,58 @@
+"""``fieldguide evaluate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fieldguide.cli._app import app
+from fieldguide.cli._options import AsJson, DataRoot, EngineName, PartChoice
+
+
+@app.command()
+def evaluate(
+    guide: Annotated[Path, typer.Argument(help="The guide.")],
+    data: Annotated[str, typer.Argument(help="Photos whose class is known, in any form that train takes.")],
+    part: Annotated[
+        PartChoice | None,
+        typer.Option(help="Which part of a split set.", show_default="test, else val, else all"),
+    ] = None,
+    include_training: Annotated[
+        bool,
+        typer.Option("--include-training", help="Judge photos it was trained on too, which flatters it."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A folder to write metrics.json and predictions.parquet to."),
+    ] = None,
+    data_root: DataRoot = None,
+    engine: EngineName = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Judge a guide on photos whose class is known."""
+    from fieldguide.cli._console import note, print_json, print_skipped, progress_bars
+    from fieldguide.cli._report import print_evaluation
+    from fieldguide.guide import load
+
+    loaded = load(guide, engine=engine)
+    with progress_bars() as on_progress:
+        evaluation = loaded.evaluate(
+            data,
+            part=part.value if part else None,
+            include_training=include_training,
+            data_root=data_root,
+            on_progress=on_progress,
+        )
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, content in evaluation.files().items():
+            (output / name).write_bytes(content)
+    if as_json:
+        print_json(evaluation.to_dict())
+        return
+    print_evaluation(evaluation)
+    if evaluation.left_out:
+        note(f"{evaluation.left_out} photos were left out: this guide was trained on them")
+    print_skipped(evaluation.skipped)
+    if output is not None:
+        note(f"metrics.json and predictions.parquet are in {output}")

@@ -1,0 +1,101 @@
+"""``fieldguide train``."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fieldguide.cli._app import app
+from fieldguide.cli._options import AsJson, DataRoot, EngineName, FitChoice
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="An image folder (CLASS/*.jpg, or {train,val,test}/CLASS/*.jpg), a zip of one, a CSV or Parquet "
+            "list, a folder of Parquet or IDX files, or a set's name such as digits."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The guide's folder, or NAME.zip.", show_default="DATA.guide"),
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option(help="efficientnet_lite0, or timm:NAME for any of timm's.")
+    ] = "efficientnet_lite0",
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A .safetensors file of the backbone's weights.", show_default="pretrained"),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=32, max=2048, help="Side of the pictures in pixels.", show_default="the backbone's"),
+    ] = None,
+    fit: Annotated[
+        FitChoice,
+        typer.Option(
+            help="How a photo becomes square: crop cuts off the ends of a wide one, pad adds bars, squash distorts."
+        ),
+    ] = FitChoice.crop,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Count every class the same, however many photos it has.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first photo that can't be used.")] = False,
+    data_root: DataRoot = None,
+    engine: EngineName = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Train a guide on photos, evaluate it on those held out, and save it."""
+    from fieldguide.cli._console import note, print_json, print_line, print_skipped, progress_bars
+    from fieldguide.cli._report import print_evaluation
+    from fieldguide.data.image_set import SkippedPhoto
+    from fieldguide.guide_format import check_replaceable
+    from fieldguide.training import train as train_guide
+
+    target = output or Path(f"{Path(data).name.removesuffix('.zip') or 'photos'}.guide")
+    check_replaceable(target)
+    start = time.perf_counter()
+    with progress_bars() as on_progress:
+        guide = train_guide(
+            data,
+            backbone=backbone,
+            weights=weights,
+            size_px=size,
+            fit=fit.value,
+            balanced=balanced,
+            strict=strict,
+            data_root=data_root,
+            engine=engine,
+            on_progress=on_progress,
+        )
+    guide.save(target)
+    seconds = time.perf_counter() - start
+    facts = guide.facts["data"]
+    if as_json:
+        print_json(
+            {
+                "guide": str(target),
+                "seconds": round(seconds, 2),
+                "class_names": list(guide.class_names),
+                **guide.facts,
+            }
+        )
+        return
+    print_line(
+        f"{len(guide.class_names)} classes, {facts['num_train']} photos to learn from, "
+        f"{facts['num_held_out']} held out ({'as given' if facts['split'] == 'given' else 'by content'})"
+    )
+    print_line()
+    if guide.evaluation is not None:
+        print_evaluation(guide.evaluation)
+    else:
+        note("too few photos to hold any out: how good this guide is, is not known")
+    print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
+    if facts["unlabelled"]:
+        note(f"{facts['unlabelled']} files lie outside the class folders and were left out")
+    if guide.embedder.cache.fault:
+        note(guide.embedder.cache.fault)
+    print_line(f"{target} is ready after {seconds:.1f} s; try: fieldguide predict {target} PHOTO")

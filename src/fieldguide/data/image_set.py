@@ -1,0 +1,73 @@
+"""A set of photos with their labels, read one at a time."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+Photo = bytes | npt.NDArray[np.uint8]
+"""A photo as its source holds it: the bytes of an image file, or pixels (H, W) or (H, W, 3)."""
+
+PARTS = ("train", "val", "test")
+UNSPLIT = ""
+NO_LABEL = -1
+
+
+@dataclass(frozen=True)
+class SkippedPhoto:
+    """A photo that could not be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Photos, their labels and the part each belongs to. Only names and labels are in memory.
+
+    Args:
+        name: what to call the set, usually its path or registered name.
+        class_names: the classes in the order of their labels.
+        photo_names: (N,) a readable and unique name a photo.
+        labels: (N,) int64 index into class_names, or -1 where a photo has none.
+        parts: (N,) "train", "val", "test", or "" where the source does not say.
+        read: index in [0, N) -> the photo. Called from several threads at once.
+            Raises OSError or PhotoError where the photo can't be read.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    photo_names: Sequence[str]
+    labels: npt.NDArray[np.int64]
+    parts: npt.NDArray[np.str_]
+    read: Callable[[int], Photo]
+
+    def __len__(self) -> int:
+        return len(self.photo_names)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the source itself says which photos train and which are held out."""
+        return bool((self.parts != UNSPLIT).any())
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> "ImageSet":
+        """Return the photos where ``keep`` (N,) is true, in order, with the same classes."""
+        chosen = np.flatnonzero(keep)
+        read = self.read
+        return replace(
+            self,
+            photo_names=[self.photo_names[i] for i in chosen.tolist()],
+            labels=self.labels[chosen],
+            parts=self.parts[chosen],
+            read=lambda index: read(int(chosen[index])),
+        )
+
+
+def content_digest(photo: Photo) -> bytes:
+    """Return the SHA-256 (32 bytes) of what the photo holds; equal photos have equal digests."""
+    if isinstance(photo, bytes):
+        return hashlib.sha256(photo).digest()
+    shape = ",".join(map(str, photo.shape)).encode()
+    return hashlib.sha256(b"pixels:" + shape + b":" + np.ascontiguousarray(photo).tobytes()).digest()

@@ -1,0 +1,93 @@
+"""Files as they lie in folders: walking, reading, and photos without labels."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fieldguide.data.decode import MAX_FILE_BYTES, SIGNATURE_BYTES, find_decoder
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT, ImageSet
+from fieldguide.data.layout import is_clutter, readable
+from fieldguide.errors import DataError, PhotoError
+
+
+def read_photo(path: str | Path) -> bytes:
+    """Read an image file; a file that is not an image is recognised by its first bytes, and not read on.
+
+    Raises:
+        PhotoError: it is not there, not readable, not an image, or larger than 512 MiB.
+    """
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - Path.open costs as much as the read itself
+            head = file.read(SIGNATURE_BYTES)
+            find_decoder(head)
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise PhotoError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+            return head + file.read()
+    except FileNotFoundError as error:
+        is_link = Path(path).is_symlink()
+        raise PhotoError("a link that leads nowhere" if is_link else "the file is not there") from error
+    except OSError as error:
+        raise PhotoError(f"can't be read: {error.strerror or error}") from error
+
+
+def walk(root: Path) -> Iterator[str]:
+    """Yield the paths of all files below ``root``, relative, with slashes, in a stable order.
+
+    Links are followed, but never into a folder that they lie in; clutter is passed over.
+    """
+    yield from _walk(os.fspath(root), "", ())
+
+
+def _walk(folder: str, prefix: str, ancestors: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    status = os.stat(folder)  # noqa: PTH116 - follows links, as the walk does
+    identity = (status.st_dev, status.st_ino)
+    if identity in ancestors:
+        return
+    with os.scandir(folder) as scan:
+        entries = sorted((e for e in scan if not is_clutter(e.name)), key=lambda e: e.name)
+    for entry in entries:
+        if _is_folder(entry):
+            yield from _walk(entry.path, f"{prefix}{entry.name}/", (*ancestors, identity))
+        elif not _is_device(entry):
+            yield prefix + entry.name
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: left to read_photo, which names it
+        return False
+
+
+def _is_device(entry: "os.DirEntry[str]") -> bool:
+    """Whether reading it could hang: a pipe, a socket, a device."""
+    return not (entry.is_symlink() or entry.is_file())
+
+
+def open_photos(paths: Sequence[str | Path]) -> ImageSet:
+    """Open photos without labels: files, and every file below folders.
+
+    Raises:
+        DataError: a path is not there, or there is no file at all.
+    """
+    files: list[Path] = []
+    for given in map(Path, paths):
+        path = given.expanduser()
+        if path.is_dir():
+            files += [path / name for name in walk(path)]
+        elif path.exists():
+            files.append(path)
+        else:
+            raise DataError(f"{path} is not there; expected photos, or folders of photos")
+    if not files:
+        raise DataError(f"no photos in {', '.join(map(str, paths)) or 'an empty list'}")
+    return ImageSet(
+        name=", ".join(map(str, paths)),
+        class_names=(),
+        photo_names=[readable(str(f)) for f in files],
+        labels=np.full(len(files), NO_LABEL, np.int64),
+        parts=np.full(len(files), UNSPLIT, "<U5"),
+        read=lambda index: read_photo(files[index]),
+    )

@@ -1,0 +1,95 @@
+"""A list of photos: CSV or Parquet with the columns path, label and, if wanted, split."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from fieldguide.data.image_set import UNSPLIT, ImageSet
+from fieldguide.data.layout import PART_OF_FOLDER, class_name, readable
+from fieldguide.data.sources import register_path_source
+from fieldguide.data.sources.files import read_photo
+from fieldguide.errors import DataError
+
+Row = tuple[str, str, str]
+_EXPECTED = "expected the columns path,label[,split]"
+
+
+def _is_csv(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in (".csv", ".tsv")
+
+
+@register_path_source(_is_csv)
+def open_csv(path: Path) -> ImageSet:
+    """Open a CSV (or TSV) list; its paths are relative to the list's own folder.
+
+    Raises:
+        DataError: a column is missing, a row lacks its path or label, or a split is unknown; with the line.
+    """
+    try:
+        return _image_set(path, _csv_rows(path))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} can't be read as UTF-8 CSV: {error}; {_EXPECTED}") from error
+
+
+def open_parquet_list(path: Path) -> ImageSet:
+    """Open a Parquet list of paths and labels; see :func:`open_csv`."""
+    return _image_set(path, _parquet_rows(path))
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        _check_columns(path, reader.fieldnames or ())
+        for row in reader:
+            yield row["path"] or "", row["label"] or "", row.get("split") or ""
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        _check_columns(path, names)
+        columns = [c for c in ("path", "label", "split") if c in names]
+        for batch in file.iter_batches(columns=columns):
+            for row in batch.to_pylist():
+                yield tuple("" if row.get(c) is None else str(row[c]) for c in ("path", "label", "split"))  # type: ignore[misc]
+
+
+def _check_columns(path: Path, columns: Iterable[str]) -> None:
+    found = list(columns)
+    missing = [c for c in ("path", "label") if c not in found]
+    if missing:
+        raise DataError(f"{path} lacks the column {missing[0]!r}; found {', '.join(found) or 'none'}; {_EXPECTED}")
+
+
+def _image_set(path: Path, rows: Iterable[Row]) -> ImageSet:
+    files: list[str] = []
+    labels: list[str] = []
+    parts: list[str] = []
+    for number, (file, label, split) in enumerate(rows, start=2):  # line 1 is the header
+        if not file.strip() or not label.strip():
+            what = "path" if not file.strip() else "label"
+            raise DataError(f"{path} line {number}: the {what} is empty; every row needs one")
+        if split and split.lower() not in PART_OF_FOLDER:
+            allowed = ", ".join(PART_OF_FOLDER)
+            raise DataError(f"{path} line {number}: split is {split!r}; it must be empty or one of {allowed}")
+        files.append(file)
+        labels.append(class_name(label.strip()))
+        parts.append(PART_OF_FOLDER[split.lower()] if split else UNSPLIT)
+    if not files:
+        raise DataError(f"{path} lists no photos; {_EXPECTED}, and a row a photo")
+    names = sorted(set(labels))
+    index = {n: i for i, n in enumerate(names)}
+    root = os.fspath(path.parent)
+    return ImageSet(
+        name=str(path),
+        class_names=tuple(names),
+        photo_names=[readable(f) for f in files],
+        labels=np.array([index[n] for n in labels], np.int64),
+        parts=np.array(parts, dtype="<U5"),
+        read=lambda i: read_photo(os.path.join(root, files[i])),  # noqa: PTH118 - called once a photo
+    )

@@ -1,0 +1,149 @@
+"""torchvision's named sets: read from the data root, or downloaded there on first use (with their checksums)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fieldguide.data.image_set import UNSPLIT, ImageSet, Photo
+from fieldguide.data.layout import readable
+from fieldguide.data.sources import NamedSource, open_path, register_named_source
+from fieldguide.data.sources.files import read_photo
+from fieldguide.errors import DataError
+from fieldguide.paths import cache_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedSet:
+    """One of torchvision's sets: its class, and the arguments that open each part of it."""
+
+    torchvision_name: str
+    num_classes: int
+    parts: dict[str, dict[str, Any]] = field(default_factory=lambda: {UNSPLIT: {}})
+
+
+def _splits(**split_of_part: str) -> dict[str, dict[str, Any]]:
+    return {part: {"split": split} for part, split in split_of_part.items()}
+
+
+_TRAIN_OR_NOT = {"train": {"train": True}, "test": {"train": False}}
+
+SETS = {
+    "cifar10": NamedSet(torchvision_name="CIFAR10", num_classes=10, parts=_TRAIN_OR_NOT),
+    "cifar100": NamedSet(torchvision_name="CIFAR100", num_classes=100, parts=_TRAIN_OR_NOT),
+    "country211": NamedSet(
+        torchvision_name="Country211", num_classes=211, parts=_splits(train="train", val="valid", test="test")
+    ),
+    "dtd": NamedSet(torchvision_name="DTD", num_classes=47, parts=_splits(train="train", val="val", test="test")),
+    "eurosat": NamedSet(torchvision_name="EuroSAT", num_classes=10),
+    "fgvc-aircraft": NamedSet(
+        torchvision_name="FGVCAircraft", num_classes=100, parts=_splits(train="train", val="val", test="test")
+    ),
+    "flowers102": NamedSet(
+        torchvision_name="Flowers102", num_classes=102, parts=_splits(train="train", val="val", test="test")
+    ),
+    "food101": NamedSet(torchvision_name="Food101", num_classes=101, parts=_splits(train="train", test="test")),
+    "imagenette": NamedSet(torchvision_name="Imagenette", num_classes=10, parts=_splits(train="train", val="val")),
+    "oxford-iiit-pet": NamedSet(
+        torchvision_name="OxfordIIITPet", num_classes=37, parts=_splits(train="trainval", test="test")
+    ),
+    "stl10": NamedSet(torchvision_name="STL10", num_classes=10, parts=_splits(train="train", test="test")),
+    "sun397": NamedSet(torchvision_name="SUN397", num_classes=397),
+    "svhn": NamedSet(torchvision_name="SVHN", num_classes=10, parts=_splits(train="train", test="test")),
+}
+
+
+def download_folder(data_root: Path | None) -> Path:
+    """Return where named sets are read from and downloaded to."""
+    return data_root if data_root is not None else cache_folder() / "sets"
+
+
+def open_named_set(name: str, data_root: Path | None) -> ImageSet:
+    """Open one of SETS: from ``data_root/NAME`` where that is a split set, else in torchvision's own layout.
+
+    Raises:
+        DataError: it is not there and can't be downloaded.
+    """
+    facts, root = SETS[name], download_folder(data_root)
+    if (root / name).is_dir():
+        images = open_path(root / name)
+        if images is not None and images.is_split:
+            return images
+    photos: list[Photo | Path] = []
+    labels: list[int] = []
+    parts: list[str] = []
+    class_names: tuple[str, ...] = ()
+    for part, arguments in facts.parts.items():
+        dataset = downloaded(name, facts.torchvision_name, root, arguments)
+        class_names = class_names or _class_names(dataset, facts.num_classes)
+        pairs = (
+            _pet_pairs(dataset, arguments)
+            if name == "oxford-iiit-pet"
+            else map(dataset.__getitem__, range(len(dataset)))
+        )
+        for picture, label in pairs:
+            photos.append(Path(picture) if isinstance(picture, str | Path) else np.asarray(picture))
+            labels.append(int(label))
+            parts.append(part)
+    return ImageSet(
+        name=name,
+        class_names=class_names,
+        photo_names=[_photo_name(p, part, i, root) for i, (p, part) in enumerate(zip(photos, parts, strict=True))],
+        labels=np.array(labels, np.int64),
+        parts=np.array(parts, dtype="<U5"),
+        read=lambda index: _read(photos[index]),
+    )
+
+
+def downloaded(name: str, torchvision_name: str, root: Path, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return torchvision's data set, downloading it into ``root`` where it is not there yet.
+
+    Raises:
+        DataError: the download failed; the message says what was tried and how to go on offline.
+    """
+    from fieldguide.libraries import import_torchvision
+
+    dataset_class = getattr(import_torchvision().datasets, torchvision_name)
+    if "loader" in dataset_class.__init__.__code__.co_varnames:
+        arguments = {**arguments, "loader": str}  # paths, not pictures: fieldguide decodes
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        return dataset_class(root, download=True, **arguments)
+    except (RuntimeError, OSError, EOFError) as error:
+        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+        raise DataError(
+            f"{name} could not be downloaded to {root}: {reason.strip()}; offline, put torchvision's files of "
+            f"{torchvision_name} into a folder and pass it as --data-root"
+        ) from error
+
+
+def _class_names(dataset: Any, num_classes: int) -> tuple[str, ...]:  # noqa: ANN401
+    names = getattr(dataset, "classes", None) or range(num_classes)
+    return tuple(readable(n[0] if isinstance(n, tuple) else str(n)) for n in names)
+
+
+def _pet_pairs(dataset: Any, arguments: dict[str, Any]) -> list[tuple[Path, int]]:  # noqa: ANN401
+    """The pets by their own annotation file, since torchvision's class can't leave them undecoded."""
+    base = Path(dataset.root) / "oxford-iiit-pet"
+    rows = (base / "annotations" / f"{arguments['split']}.txt").read_text().splitlines()
+    fields = [row.split() for row in rows]  # name, class from 1, species, breed
+    return [(base / "images" / f"{name}.jpg", int(label) - 1) for name, label, *_ in fields]
+
+
+def _photo_name(photo: "Photo | Path", part: str, index: int, root: Path) -> str:
+    if isinstance(photo, Path):
+        return readable(str(photo.relative_to(root)) if photo.is_relative_to(root) else str(photo))
+    return f"{part}/{index}"
+
+
+def _read(photo: "Photo | Path") -> Photo:
+    return read_photo(photo) if isinstance(photo, Path) else photo
+
+
+def _opener(name: str) -> NamedSource:
+    return lambda data_root: open_named_set(name, data_root)
+
+
+for _name, _facts in SETS.items():
+    register_named_source(_name, num_classes=_facts.num_classes, downloads=True)(_opener(_name))

@@ -1,0 +1,48 @@
+"""Which photos of an unsplit set are held out: decided by what each photo holds, by nothing else."""
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+HOLDOUT_FRACTION = 0.2
+
+
+def hold_out(
+    digests: list[bytes], labels: npt.NDArray[np.int64], fraction: float = HOLDOUT_FRACTION
+) -> npt.NDArray[np.bool_]:
+    """Say for each photo whether it is held out for evaluation.
+
+    A photo is held out when a hash of its content falls in the lowest ``fraction``. So each class loses about
+    that share, adding photos moves no old photo, the order and the names of files play no part, and identical
+    files land on one side. One exception keeps small classes trainable: in a class where every photo would be
+    held out, the content with the highest hash stays in training.
+
+    Args:
+        digests: (N) content digests, 32 bytes each.
+        labels: (N,) class of each photo.
+        fraction: share to hold out, above 0 and below 1.
+
+    Returns:
+        (N,) true where a photo is held out.
+
+    Raises:
+        ValueError: fraction is not between 0 and 1.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction is {fraction}; it must be above 0 and below 1")
+    positions = np.array([_position(d) for d in digests])
+    held_out = positions < fraction
+    pinned: set[bytes] = set()
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if held_out[members].all():
+            pinned.add(digests[members[positions[members].argmax()]])
+    if pinned:
+        held_out &= np.array([d not in pinned for d in digests])
+    return held_out
+
+
+def _position(digest: bytes) -> float:
+    """Map a digest to [0, 1). Hashed once more, so that the split is independent of other uses of it."""
+    return float(int.from_bytes(hashlib.sha256(b"split:" + digest).digest()[:6], "big")) / 2.0**48

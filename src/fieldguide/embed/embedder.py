@@ -1,0 +1,211 @@
+"""Photos in, features out: read, look up, decode in threads beside the network, and keep."""
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.data.image_set import ImageSet, SkippedPhoto, content_digest
+from fieldguide.embed.cache import FeatureCache, Features, trim_cache
+from fieldguide.embed.engines import ENGINES, Engine, choose_engine
+from fieldguide.errors import DataError, PhotoError
+from fieldguide.paths import cache_folder
+from fieldguide.progress import Progress, silent
+from fieldguide.weights.backbone import Backbone
+
+FEATURES_VERSION = 1  # raise it when decoding or fitting changes what a photo's features are
+
+_CHUNK = 4096  # photos a step of a stream
+_KEEP_EVERY = 256  # photos a transaction: what a kill can lose
+_AHEAD_BYTES = 128 << 20  # decoded pictures that may wait for the network, which starts up meanwhile
+
+T = TypeVar("T")
+
+
+@dataclass
+class Embedding:
+    """Features of the photos that could be used.
+
+    Args:
+        indices: (N,) which photo of the set each row is.
+        features: (N, D) float16.
+        digests: (N) content digest of each photo.
+        skipped: the photos that could not be used, and why.
+    """
+
+    indices: npt.NDArray[np.int64]
+    features: Features
+    digests: list[bytes]
+    skipped: list[SkippedPhoto] = field(default_factory=list)
+
+
+@dataclass
+class _Loaded:
+    """One photo on its way: a feature from the cache, a picture for the network, or a reason against it."""
+
+    index: int
+    digest: bytes = b""
+    feature: Features | None = None
+    picture: npt.NDArray[np.uint8] | None = None
+    reason: str = ""
+
+
+class Embedder:
+    """Turns photos into features with one backbone. The network is only started for a photo that is not cached.
+
+    Args:
+        backbone: network, weights and preprocessing.
+        engine: ``"auto"``, or the name of an engine.
+        strict: stop at the first photo that can't be used, instead of skipping it.
+    """
+
+    def __init__(self, backbone: Backbone, *, engine: str = "auto", strict: bool = False) -> None:
+        self.backbone = backbone
+        self.strict = strict
+        self.fingerprint = _fingerprint(backbone)
+        self.cache = FeatureCache(self.fingerprint, f"{backbone.name}, {backbone.preprocess.size_px} px")
+        self._engine_name = choose_engine(engine)
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, started on first use."""
+        if self._engine is None:
+            folder = cache_folder() / "networks" / self.fingerprint
+            self._engine = ENGINES[self._engine_name].factory(self.backbone, folder)
+        return self._engine
+
+    def embed(self, images: ImageSet, on_progress: Progress = silent, stage: str = "features") -> Embedding:
+        """Return the features of a whole set.
+
+        Raises:
+            DataError: strict, and a photo can't be used.
+        """
+        chunks = list(self.stream(images, on_progress, stage))
+        if not chunks:
+            return Embedding(np.zeros(0, np.int64), np.zeros((0, 0), np.float16), [])
+        return Embedding(
+            indices=np.concatenate([c.indices for c in chunks]),
+            features=np.concatenate([c.features for c in chunks if len(c.indices)] or [chunks[0].features]),
+            digests=[d for c in chunks for d in c.digests],
+            skipped=[s for c in chunks for s in c.skipped],
+        )
+
+    def stream(
+        self, images: ImageSet, on_progress: Progress = silent, stage: str = "features"
+    ) -> Iterator[Embedding]:
+        """Yield the features of a set in order, some thousand photos at a time; memory stays flat.
+
+        Raises:
+            DataError: strict, and a photo can't be used.
+        """
+        size = self.backbone.preprocess.size_px
+        ahead = max(8, _AHEAD_BYTES // (size * size * self.backbone.preprocess.channels))
+
+        def load(index: int) -> _Loaded:
+            return self._load(images, index)
+
+        total, done = len(images), 0
+
+        def report(loaded: Iterator[_Loaded]) -> Iterator[_Loaded]:
+            nonlocal done
+            for item in loaded:
+                done += 1
+                if done % max(1, total // 500) == 0 or done == total:
+                    on_progress(stage, done, total)
+                yield item
+
+        loaded = report(_in_threads(load, range(total), ahead=ahead))
+        while chunk := list(self._through_network(islice(loaded, _CHUNK))):
+            yield self._collect(images, chunk)
+
+    def _load(self, images: ImageSet, index: int) -> _Loaded:
+        """Read, look up, and if need be decode one photo. Runs in a thread."""
+        try:
+            photo = images.read(index)
+            digest = content_digest(photo)
+            feature = self.cache.get(digest)
+            picture = self.backbone.preprocess(photo) if feature is None else None
+        except PhotoError as error:
+            if self.strict:
+                raise DataError(f"{images.photo_names[index]}: {error}; stopped, as --strict asks") from error
+            return _Loaded(index, reason=str(error))
+        return _Loaded(index, digest, feature, picture)
+
+    def _through_network(self, loaded: Iterable[_Loaded]) -> Iterator[_Loaded]:
+        """Give each photo that lacks its feature one, and keep those features on disk."""
+        items: list[_Loaded] = []
+        waiting: deque[_Loaded] = deque()
+
+        def pictures() -> Iterator[npt.NDArray[np.uint8]]:
+            for item in loaded:
+                items.append(item)
+                if item.picture is not None:
+                    waiting.append(item)
+                    yield item.picture
+
+        source = pictures()
+        first = next(source, None)
+        if first is not None:
+            fresh: list[_Loaded] = []
+            for feature in self.engine.embed(chain([first], source)):
+                item = waiting.popleft()
+                item.feature, item.picture = feature.astype(np.float16), None
+                fresh.append(item)
+                if len(fresh) == _KEEP_EVERY:
+                    self._keep(fresh)
+            self._keep(fresh)
+            trim_cache()
+        yield from items
+
+    def _keep(self, fresh: list[_Loaded]) -> None:
+        features = np.stack([item.feature for item in fresh if item.feature is not None]) if fresh else None
+        if features is not None:
+            self.cache.put([item.digest for item in fresh], features)
+        fresh.clear()
+
+    def _collect(self, images: ImageSet, items: Sequence[_Loaded]) -> Embedding:
+        usable = [item for item in items if not item.reason]
+        features = [item.feature for item in usable if item.feature is not None]
+        return Embedding(
+            indices=np.array([item.index for item in usable], np.int64),
+            features=np.stack(features) if features else np.zeros((0, 0), np.float16),
+            digests=[item.digest for item in usable],
+            skipped=[SkippedPhoto(images.photo_names[i.index], i.reason) for i in items if i.reason],
+        )
+
+
+def _fingerprint(backbone: Backbone) -> str:
+    """Name what a photo's features depend on, besides the photo."""
+    facts = {
+        "version": FEATURES_VERSION,
+        "name": backbone.name,
+        "arguments": dict(backbone.arguments),
+        "weights": backbone.weights.fingerprint,
+        "preprocess": backbone.preprocess.to_dict(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _in_threads(function: Callable[[int], T], inputs: Iterable[int], *, ahead: int) -> Iterator[T]:
+    """Yield ``function`` of each input, in order, worked on in threads at most ``ahead`` of what was taken."""
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    source = iter(inputs)
+    with ThreadPoolExecutor(threads, thread_name_prefix="fieldguide-decode") as pool:
+        running: deque[Future[T]] = deque(pool.submit(function, i) for i in islice(source, ahead))
+        try:
+            while running:
+                result = running.popleft().result()
+                running.extend(pool.submit(function, i) for i in islice(source, 1))
+                yield result
+        finally:
+            for future in running:
+                future.cancel()

@@ -1,0 +1,66 @@
+"""Engines that run a backbone, one file each, behind one small interface."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.errors import EngineError
+from fieldguide.registry import Registry
+from fieldguide.weights.backbone import Backbone
+
+
+class Engine(Protocol):
+    """Runs a backbone on this machine."""
+
+    @property
+    def description(self) -> str:
+        """What runs and how, for people: ``"OpenVINO, bfloat16"``."""
+        ...
+
+    def embed(self, pictures: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float32]]:
+        """Pictures uint8 (H, W, C), as Preprocess makes them -> features (D,), one a picture, in order.
+
+        Draws a bounded number of pictures ahead of what it has yielded.
+        """
+        ...
+
+
+class EngineFactory(Protocol):
+    """Makes an engine for a backbone, on this machine."""
+
+    def __call__(self, backbone: Backbone, folder: Path) -> Engine:
+        """Make the engine; ``folder``, which may not exist yet, keeps what it converts for the next time."""
+        ...
+
+
+ENGINES: Registry[EngineFactory] = Registry("engine", "fieldguide.embed.engines")
+
+
+def register_engine(
+    name: str, *, order: int, available: Callable[[], bool]
+) -> Callable[[EngineFactory], EngineFactory]:
+    """Decorate an engine's factory. Of the available ones the lowest ``order`` is taken."""
+    return ENGINES.register(name, order=order, available=available)
+
+
+def choose_engine(name: str = "auto") -> str:
+    """Return the engine to use: ``name``, or for "auto" the fastest that this machine has.
+
+    The order is that of benchmarks/engines.py: a GPU, then OpenVINO, then torch on the CPU.
+
+    Raises:
+        UnknownNameError: there is no engine of that name.
+        EngineError: it does not run on this machine.
+    """
+    if name != "auto":
+        if not ENGINES[name].facts["available"]():
+            usable = ", ".join(e.name for e in ENGINES.entries() if e.facts["available"]())
+            raise EngineError(f"the engine {name!r} does not run on this machine; these do: {usable}")
+        return name
+    for entry in sorted(ENGINES.entries(), key=lambda e: e.facts["order"]):
+        if entry.facts["available"]():
+            return entry.name
+    raise EngineError("no engine runs on this machine; expected at least torch-cpu")

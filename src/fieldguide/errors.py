@@ -1,0 +1,46 @@
+"""What can go wrong with a user's data and files. Wrong calls raise ValueError or TypeError instead.
+
+FieldguideError
+├── DataError           a folder, list or archive of photos is not what it should be
+├── PhotoError          one photo can't be used; the others can
+├── WeightsError        weights can't be had, or don't fit the network
+├── GuideError          a guide is missing, damaged, or of another format
+├── CacheError          the cache can't be used
+├── EngineError         no engine of that name runs here
+└── UnknownNameError    no such source, model or engine
+"""
+
+
+class FieldguideError(Exception):
+    """Base of every error that fieldguide raises about a user's data and files.
+
+    The message is one line: what was wrong, with the value; what is allowed; what to do next.
+    """
+
+
+class DataError(FieldguideError):
+    """A folder, list or archive of photos is missing or not laid out as expected."""
+
+
+class PhotoError(FieldguideError):
+    """One photo can't be used. The message is the reason, without the photo's name."""
+
+
+class WeightsError(FieldguideError):
+    """Weights can't be had, or don't fit the network."""
+
+
+class GuideError(FieldguideError):
+    """A guide is missing, damaged, of a newer format, or can't be written."""
+
+
+class CacheError(FieldguideError):
+    """The cache folder can't be used."""
+
+
+class EngineError(FieldguideError):
+    """The engine that was asked for does not run on this machine."""
+
+
+class UnknownNameError(FieldguideError):
+    """A name that nothing is registered under."""

@@ -1,0 +1,290 @@
+"""The Guide: everything that was learnt and decided, in one artefact that answers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from fieldguide.data import ImageSet, Photo, Preprocess, SkippedPhoto, open_images, open_photos
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT
+from fieldguide.data.sources.files import read_photo
+from fieldguide.embed import Embedder, Embedding
+from fieldguide.errors import DataError, GuideError, PhotoError
+from fieldguide.evaluate import Answers, Evaluation, evaluate
+from fieldguide.guide_format import GuideFiles, read_guide, write_guide
+from fieldguide.head import LinearHead
+from fieldguide.progress import Progress, silent
+from fieldguide.weights import Backbone
+from fieldguide.weights.tensors import Weights
+
+_BACKBONE = "backbone."
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a guide says of one photo.
+
+    Args:
+        photo: its name.
+        class_names: (K,).
+        probs: (K,) probability of each class; they sum to 1.
+    """
+
+    photo: str
+    class_names: tuple[str, ...]
+    probs: npt.NDArray[np.float32] = field(repr=False)
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """Return the ``count`` most probable classes and their probabilities, the most probable first."""
+        best = np.argsort(-self.probs, kind="stable")[:count]
+        return [(self.class_names[k], float(self.probs[k])) for k in best]
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.class_names[int(self.probs.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable class."""
+        return float(self.probs.max())
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A trained classifier with all that belongs to it.
+
+    Args:
+        backbone: turns photos into features.
+        head: turns features into probabilities.
+        class_names: in the order of the head's rows.
+        facts: what guide.json says of how it was made: data, head, metrics, versions.
+        seen: (N,) uint64, sorted: the first 8 bytes of the content digest of each photo it was trained on.
+        records: further files by name, as bytes.
+        engine: ``"auto"``, or the name of the engine that runs the backbone.
+        evaluation: how it did on the photos held out, in the run that trained it.
+    """
+
+    backbone: Backbone
+    head: LinearHead = field(repr=False)
+    class_names: tuple[str, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    seen: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False)
+    records: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    engine: str = "auto"
+    evaluation: Evaluation | None = field(default=None, repr=False)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """What turns photos into this guide's features."""
+        return Embedder(self.backbone, engine=self.engine)
+
+    def predict(self, photo: str | Path | Photo | Image.Image) -> Prediction:
+        """Say what one photo shows.
+
+        Args:
+            photo: a path, the bytes of an image file, uint8 pixels (H, W) or (H, W, 3), or a PIL image.
+
+        Raises:
+            PhotoError: the photo can't be used; the message is the reason.
+        """
+        content: Photo
+        if isinstance(photo, Image.Image):
+            name, content = "image", np.asarray(ImageOps.exif_transpose(photo).convert("RGBA"))
+        elif isinstance(photo, str | Path):
+            name, content = str(photo), read_photo(photo)
+        else:
+            name, content = "photo", photo
+        images = ImageSet(
+            name, (), [name], np.array([NO_LABEL]), np.array([UNSPLIT], "<U5"), lambda index: content
+        )
+        embedding = self.embedder.embed(images)
+        if embedding.skipped:
+            raise PhotoError(f"{name}: {embedding.skipped[0].reason}")
+        return Prediction(name, self.class_names, self.head.probs(embedding.features)[0])
+
+    def predict_many(
+        self, photos: ImageSet | Sequence[str | Path], on_progress: Progress = silent
+    ) -> Iterator[Prediction | SkippedPhoto]:
+        """Say what many photos show, one after the other; memory stays flat.
+
+        Args:
+            photos: paths of photos and of folders of photos, or an image set.
+            on_progress: called as photos are done.
+
+        Raises:
+            DataError: a path is not there, or there is no photo at all.
+        """
+        images = photos if isinstance(photos, ImageSet) else open_photos(photos)
+        for chunk in self.embedder.stream(images, on_progress, "photos"):
+            yield from chunk.skipped
+            for index, probs in zip(chunk.indices, self.head.probs(chunk.features), strict=True):
+                yield Prediction(images.photo_names[index], self.class_names, probs)
+
+    def evaluate(
+        self,
+        data: ImageSet | str | Path,
+        *,
+        part: str | None = None,
+        include_training: bool = False,
+        data_root: str | Path | None = None,
+        on_progress: Progress = silent,
+    ) -> Evaluation:
+        """Judge the guide on photos whose class is known. Photos that it was trained on are left out.
+
+        Args:
+            data: an image set, a path, or a registered name.
+            part: "train", "val" or "test"; by default of a split set its test part or, without one, its val part.
+            include_training: judge photos that the guide was trained on too, which flatters it.
+            data_root: where a named set's files are.
+            on_progress: called as photos are done.
+
+        Raises:
+            DataError: no photo is left to judge, or a class is not one of the guide's.
+        """
+        images = choose_part(open_images(data, data_root=data_root), part)
+        images = images.select(images.labels != NO_LABEL)
+        labels = self._labels_of(images)
+        embedding = self.embedder.embed(images, on_progress)
+        wanted = np.ones(len(embedding.digests), np.bool_)
+        return self.judge(images, labels, embedding, wanted, include_training=include_training)
+
+    def judge(
+        self,
+        images: ImageSet,
+        labels: npt.NDArray[np.int64],
+        embedding: Embedding,
+        wanted: npt.NDArray[np.bool_],
+        *,
+        include_training: bool = False,
+    ) -> Evaluation:
+        """Judge the guide on photos whose features are at hand.
+
+        Args:
+            images: the photos.
+            labels: (len(images),) their classes by this guide's numbers.
+            embedding: the features of those that can be used, (N, D).
+            wanted: (N,) which of these to judge.
+            include_training: judge photos that the guide was trained on too.
+
+        Raises:
+            DataError: no photo is left to judge.
+        """
+        chosen = wanted.copy()
+        if not include_training:
+            chosen &= ~np.isin(digest_prefixes(embedding.digests), self.seen)
+        left_out = int(wanted.sum() - chosen.sum())
+        if not chosen.any():
+            raise DataError(
+                f"{images.name} leaves no photo to judge: of {len(images)}, {left_out} were trained on and "
+                f"{len(embedding.skipped)} can't be used; pass other photos, or --include-training"
+            )
+        rows = embedding.indices[chosen]
+        answers = Answers(
+            [images.photo_names[i] for i in rows],
+            labels[rows],
+            self.head.probs(embedding.features[chosen]),
+            self.class_names,
+        )
+        result = evaluate(answers.probs, answers.labels, self.class_names)
+        return replace(result, answers=answers, left_out=left_out, skipped=tuple(embedding.skipped))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the guide as a folder, or as a zip where ``path`` ends in ``.zip``; whole or not at all.
+
+        Returns:
+            Where it was written.
+
+        Raises:
+            GuideError: something else is there, or it can't be written.
+        """
+        target = Path(path).expanduser()
+        facts = {
+            **self.facts,
+            "architecture": {
+                "name": self.backbone.name,
+                "arguments": dict(self.backbone.arguments),
+                "weights_fingerprint": self.backbone.weights.fingerprint,
+            },
+            "class_names": list(self.class_names),
+            "preprocess": self.backbone.preprocess.to_dict(),
+        }
+        tensors = {_BACKBONE + name: array for name, array in self.backbone.weights.tensors.items()}
+        tensors |= {
+            "head.weight": self.head.weight,
+            "head.bias": self.head.bias,
+            "training_photos": self.seen,
+        }
+        write_guide(target, GuideFiles(facts, tensors, dict(self.records)))
+        return target
+
+    def _labels_of(self, images: ImageSet) -> npt.NDArray[np.int64]:
+        """Translate the set's labels into this guide's."""
+        index = {name: k for k, name in enumerate(self.class_names)}
+        used = [images.class_names[k] for k in np.unique(images.labels)]
+        unknown = [name for name in used if name not in index]
+        if unknown:
+            raise DataError(
+                f"{images.name} has the class {unknown[0]!r}, which this guide does not know; "
+                f"it knows {', '.join(self.class_names[:20])}{', ...' if len(self.class_names) > 20 else ''}"
+            )
+        translate = np.array([index.get(name, NO_LABEL) for name in images.class_names], np.int64)
+        return translate[images.labels]
+
+
+def load(path: str | Path, *, engine: str = "auto") -> Guide:
+    """Load a guide from its folder or zip. Nothing in it is run.
+
+    Args:
+        path: of the guide.
+        engine: ``"auto"``, or the name of the engine that shall run it.
+
+    Raises:
+        GuideError: it is not there, lacks a file, is damaged, or has a newer format.
+    """
+    source = Path(path).expanduser()
+    files = read_guide(source)
+    facts, tensors = files.facts, files.tensors
+    body = {k.removeprefix(_BACKBONE): v for k, v in tensors.items() if k.startswith(_BACKBONE)}
+    try:
+        architecture = facts["architecture"]
+        backbone = Backbone(
+            architecture["name"],
+            Weights(lambda: body),
+            Preprocess.from_dict(facts["preprocess"]),
+            architecture["arguments"],
+        )
+        head = LinearHead(tensors["head.weight"], tensors["head.bias"])
+        class_names = tuple(map(str, facts["class_names"]))
+        if head.weight.shape[:1] != head.bias.shape or len(class_names) != len(head.bias):
+            raise ValueError(f"{len(class_names)} classes, but a head of {head.weight.shape}")
+        seen = tensors["training_photos"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise GuideError(f"{source} is damaged: {type(error).__name__}: {error}") from error
+    return Guide(backbone, head, class_names, facts, seen, files.records, engine)
+
+
+def choose_part(images: ImageSet, part: str | None) -> ImageSet:
+    """Return the part of a set to judge on.
+
+    Raises:
+        DataError: the set has no such part.
+    """
+    if part is None:
+        present = [p for p in ("test", "val") if (images.parts == p).any()]
+        return images.select(images.parts == present[0]) if present else images
+    chosen = images.parts == part
+    if not chosen.any():
+        present = sorted({str(p) for p in images.parts if p}) or ["none: it is not split"]
+        raise DataError(f"{images.name} has no part {part!r}; it has {', '.join(present)}")
+    return images.select(chosen)
+
+
+def digest_prefixes(digests: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """Return the first 8 bytes of each digest (N,): enough to tell photos apart, and small in a guide."""
+    return np.frombuffer(b"".join(d[:8] for d in digests), ">u8").astype(np.uint64)

@@ -1,0 +1,50 @@
+"""Libraries with a quirk, imported late. Each function says what the quirk is, and imports around it."""
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+
+def import_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which would report each import and conversion to its makers."""
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars the import
+    return importlib.import_module("openvino")
+
+
+def import_torchvision() -> ModuleType:
+    """Import torchvision, even where its compiled operators don't fit the installed torch.
+
+    So it is where a CPU build of torch meets the CUDA build of torchvision. Its data sets, models and
+    transforms need no compiled operator; only its import fails, on describing operators that are absent.
+    """
+    if "torchvision" not in sys.modules:
+        if not sys.stderr.isatty():
+            os.environ.setdefault("TQDM_DISABLE", "1")  # its downloads draw bars into log files
+        _declare_absent_operators()
+    return importlib.import_module("torchvision")
+
+
+def import_timm() -> ModuleType:
+    """Import timm, which imports torchvision."""
+    import_torchvision()
+    return importlib.import_module("timm")
+
+
+def _declare_absent_operators() -> None:
+    import torch
+
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        return
+    try:
+        for library in Path(spec.origin).parent.glob("_C.*"):
+            torch.ops.load_library(library)  # type: ignore[no-untyped-call]
+    except OSError:
+        for name in ("nms", "qnms"):
+            torch.library.define(
+                f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )

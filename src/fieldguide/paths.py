@@ -1,0 +1,39 @@
+"""Where fieldguide keeps files between runs, and how a file or folder appears whole or not at all."""
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Return the cache: ``FIELDGUIDE_CACHE`` where that is set, else the user's cache folder. It may not exist."""
+    chosen = os.environ.get("FIELDGUIDE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("fieldguide")
+
+
+@contextlib.contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give a path beside ``target`` to write a file or a folder at; it becomes ``target`` when all went well.
+
+    An existing file is replaced; an existing folder wins, for then another process has written the same. Whatever
+    interrupts, ``target`` is either as it was or whole.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        yield draft
+        if draft.is_dir() and target.is_dir():
+            return
+        draft.replace(target)
+    finally:
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)

@@ -1,0 +1,89 @@
+"""Names and what they stand for. A plug-in is a file: importing the folder's modules registers them."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from fieldguide.errors import UnknownNameError
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+
+def did_you_mean(name: str, known: Iterable[str], *, at_most: int = 3) -> str:
+    """Return ``", did you mean 'a' or 'b'?"``, or an empty string where nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=at_most, cutoff=0.6)
+    return f", did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One registered name: its factory and the facts stated beside it."""
+
+    name: str
+    factory: T
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Registry(Generic[T]):
+    """Factories by name, found by importing every module of one package on first use.
+
+    Args:
+        kind: what the names name, for messages: ``"model"``.
+        package: the package whose modules register themselves: ``"fieldguide.models"``.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind = kind
+        self._package = package
+        self._entries: dict[str, Entry[T]] = {}
+        self._discovered = False
+
+    def register(self, name: str | None = None, **facts: object) -> Callable[[T], T]:
+        """Decorate a factory; it is known by ``name``, or by its own name."""
+
+        def add(factory: T) -> T:
+            key = name or factory.__name__
+            if key in self._entries:
+                raise ValueError(f"{self.kind} {key!r} is registered twice; names must be unique")
+            self._entries[key] = Entry(key, factory, facts)
+            return factory
+
+        return add
+
+    def __getitem__(self, name: str) -> Entry[T]:
+        """Return the entry of that name.
+
+        Raises:
+            UnknownNameError: nothing is registered under it; the message names the near ones.
+        """
+        self._discover()
+        try:
+            return self._entries[name]
+        except KeyError:
+            hint = did_you_mean(name, self._entries) or f"; known: {', '.join(self.names())}"
+            raise UnknownNameError(f"no {self.kind} is called {name!r}{hint}") from None
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._entries
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted."""
+        self._discover()
+        return sorted(self._entries)
+
+    def entries(self) -> list[Entry[T]]:
+        """Return every entry, sorted by name."""
+        return [self._entries[name] for name in self.names()]
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__):
+            if not module.name.startswith("_"):
+                importlib.import_module(f"{self._package}.{module.name}")
+        self._discovered = True

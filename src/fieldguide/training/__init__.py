@@ -1,0 +1,5 @@
+"""Training: photos to a guide."""
+
+from fieldguide.training.train import train
+
+__all__ = ["train"]

@@ -1,0 +1,105 @@
+"""A backbone: an architecture, its weights, and the preprocessing they were trained with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fieldguide.data.preprocess import Fit, Preprocess
+from fieldguide.errors import WeightsError
+from fieldguide.models import TIMM_PREFIX, create_model
+from fieldguide.weights.tensors import Weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+DEFAULT_BACKBONE = "efficientnet_lite0"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network without its classifier. Holding one needs no torch; building its network does.
+
+    Args:
+        name: a registered model, or ``timm:NAME``.
+        weights: its tensors, without a classifier's.
+        preprocess: how photos become its pictures.
+        arguments: of the model's factory, besides ``num_classes=0``.
+    """
+
+    name: str
+    weights: Weights = field(repr=False)
+    preprocess: Preprocess
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self) -> "nn.Module":
+        """Build the network in evaluation mode: images (N, C, H, W) float32 -> pooled features (N, D).
+
+        Raises:
+            WeightsError: the weights don't fit the architecture.
+        """
+        import torch
+
+        network = create_model(self.name, num_classes=0, **self.arguments)
+        tensors = {name: torch.from_numpy(array.copy()) for name, array in self.weights.tensors.items()}
+        check_fit(self.name, network, tensors)
+        network.load_state_dict(tensors)
+        return network.eval()
+
+
+def check_fit(name: str, network: "nn.Module", tensors: Mapping[str, Any]) -> None:
+    """Compare names and shapes of ``tensors`` with what ``network`` expects.
+
+    Raises:
+        WeightsError: they differ; the message counts and names what is missing, left over, or misshapen.
+    """
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    faults = []
+    for what, names in (
+        ("missing", sorted(expected.keys() - found.keys())),
+        ("left over", sorted(found.keys() - expected.keys())),
+        ("misshapen", sorted(k for k in expected.keys() & found.keys() if expected[k] != found[k])),
+    ):
+        if names:
+            faults.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+    if faults:
+        raise WeightsError(
+            f"the weights don't fit {name}: of {len(expected)} tensors {'; '.join(faults)}; "
+            "pass the weights of this architecture, in its own layout"
+        )
+
+
+def load_backbone(
+    name: str = DEFAULT_BACKBONE,
+    *,
+    weights: str | Path | None = None,
+    size_px: int | None = None,
+    fit: Fit | None = None,
+) -> Backbone:
+    """Load a pretrained backbone.
+
+    Args:
+        name: ``"efficientnet_lite0"``, whose weights are installed with fieldguide, or ``"timm:NAME"``.
+        weights: a .safetensors file to use instead of the pretrained weights.
+        size_px: side of the pictures; by default what the weights were trained with.
+        fit: ``crop``, ``pad`` or ``squash``; by default ``crop``.
+
+    Raises:
+        UnknownNameError: there is no such backbone.
+        WeightsError: the weights can't be had, or are no safetensors file.
+        ValueError: size_px or fit is out of its range.
+    """
+    file = None if weights is None else Path(weights).expanduser()
+    if file is not None and not file.is_file():
+        raise WeightsError(f"{file} is not there; expected a .safetensors file of weights")
+    if name.startswith(TIMM_PREFIX):
+        from fieldguide.weights.timm_weights import load_timm_weights
+
+        loaded, preprocess = load_timm_weights(name, file, size_px)
+    else:
+        from fieldguide.weights.own_weights import load_own_weights
+
+        loaded, preprocess = load_own_weights(name, file)
+    changes = {k: v for k, v in {"size_px": size_px, "fit": fit}.items() if v is not None}
+    return Backbone(name, loaded, replace(preprocess, **changes))  # type: ignore[arg-type]  # checked there

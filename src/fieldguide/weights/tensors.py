@@ -1,0 +1,76 @@
+"""Named arrays in safetensors files, without torch."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.errors import WeightsError
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+class Weights:
+    """A network's tensors, read when they are first asked for: photos whose features are known need none.
+
+    Args:
+        load: reads them.
+        fingerprint: of the tensors, where that is known without reading them.
+    """
+
+    def __init__(self, load: Callable[[], Tensors], fingerprint: str | None = None) -> None:
+        self._load = load
+        self._fingerprint = fingerprint
+
+    @cached_property
+    def tensors(self) -> Tensors:
+        """The arrays by name.
+
+        Raises:
+            WeightsError: their file can't be read.
+        """
+        return self._load()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the tensors: of what they are, not of where they came from."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.tensors)
+        return self._fingerprint
+
+
+def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read every array of a safetensors file.
+
+    Raises:
+        WeightsError: it is not there, damaged, or not a safetensors file.
+    """
+    from safetensors.numpy import load_file
+
+    if not path.is_file():
+        raise WeightsError(f"{path} is not there; expected a .safetensors file of weights")
+    try:
+        return dict(load_file(path))
+    except Exception as error:  # safetensors raises its own type, OSError, or KeyError for an unknown dtype
+        raise WeightsError(f"{path} can't be read as safetensors: {error}") from error
+
+
+def serialise(tensors: Tensors) -> bytes:
+    """Return the arrays as a safetensors file; safetensors itself would write strided arrays scrambled."""
+    from safetensors.numpy import save
+
+    return bytes(save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
+
+
+def fingerprint(tensors: Tensors) -> str:
+    """Return a SHA-256, in hexadecimal, of the names, types, shapes and values, whatever their order or file."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
