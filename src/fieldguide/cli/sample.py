@@ -23,6 +23,5 @@ def sample(
     images = open_named(name, data_root=data_root)
     with progress_bars() as on_progress:
         write_image_folder(images, folder, on_progress)
-    print_line(
-        f"{len(images)} photos of {len(images.class_names)} classes are in {folder}; try: fieldguide train {folder}"
-    )
+    print_line(f"{len(images)} photos of {len(images.class_names)} classes are in {folder}")
+    print_line(f"try: fieldguide train {folder}")

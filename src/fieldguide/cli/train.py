@@ -37,7 +37,7 @@ def train(
     fit: Annotated[
         FitChoice,
         typer.Option(
-            help="How a photo becomes square: crop cuts off the ends of a wide one, pad adds bars, squash distorts."
+            help="How photos become square: crop cuts off the ends of a wide one, pad adds bars, squash distorts."
         ),
     ] = FitChoice.crop,
     balanced: Annotated[
@@ -81,6 +81,7 @@ def train(
                 "seconds": round(seconds, 2),
                 "class_names": list(guide.class_names),
                 **guide.facts,
+                "evaluation": guide.evaluation.to_dict() if guide.evaluation else None,
             }
         )
         return

@@ -15,7 +15,7 @@ from fieldguide.progress import Progress, silent
 
 
 def write_image_folder(images: ImageSet, folder: Path, on_progress: Progress = silent) -> None:
-    """Write a set as CLASS/NUMBER.png (or .jpg, as its photos are), split sets as PART/CLASS/...; whole or not at all.
+    """Write a set as CLASS/NUMBER.png, or as PART/CLASS/NUMBER.png if it is split; whole or not at all.
 
     Args:
         images: the set.

@@ -134,10 +134,10 @@ class Embedder:
             digest = content_digest(photo)
             feature = self.cache.get(digest)
             picture = self.backbone.preprocess(photo) if feature is None else None
-        except PhotoError as error:
+        except (PhotoError, OSError) as error:
             if self.strict:
                 raise DataError(f"{images.photo_names[index]}: {error}; stopped, as --strict asks") from error
-            return _Loaded(index, reason=str(error))
+            return _Loaded(index, reason=str(error) or type(error).__name__)
         return _Loaded(index, digest, feature, picture)
 
     def _through_network(self, loaded: Iterable[_Loaded]) -> Iterator[_Loaded]:

@@ -90,7 +90,8 @@ def evaluate(
     count, num_classes = probs.shape
     if count == 0 or labels.shape != (count,) or num_classes != len(class_names):
         raise ValueError(
-            f"probs {probs.shape}, labels {labels.shape} and {len(class_names)} class names don't match, or are empty"
+            f"probs {probs.shape}, labels {labels.shape} and {len(class_names)} class names don't match, "
+            "or there is nothing to judge"
         )
     answers = probs.argmax(axis=1)
     confusion = np.zeros((num_classes, num_classes), np.int64)

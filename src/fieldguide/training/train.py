@@ -128,7 +128,8 @@ def _check_classes(images: ImageSet) -> None:
         raise DataError(f"{images.name} holds no photos; {EXPECTED}")
     if len(names) == 1:
         raise DataError(
-            f"{images.name} has one class, {names[0]!r}; a guide tells classes apart and needs two or more; {EXPECTED}"
+            f"{images.name} has one class, {names[0]!r}; a guide tells classes apart and needs two or more; "
+            f"{EXPECTED}"
         )
     trains = images.labels[images.parts == "train"] if images.is_split else images.labels
     counts = np.bincount(trains, minlength=len(names))

@@ -22,7 +22,7 @@ def is_idx_folder(path: Path) -> bool:
 
 @register_path_source(is_idx_folder, order=10)
 def open_idx(path: Path, class_names: tuple[str, ...] = ()) -> ImageSet:
-    """Open a folder of ``train-images-idx3-ubyte[.gz]``, ``train-labels-...``, ``t10k-images-...``, ``t10k-labels-...``.
+    """Open a folder of ``train-images-idx3-ubyte[.gz]``, ``train-labels-idx1-ubyte`` and ``t10k-...`` likewise.
 
     Args:
         path: the folder.
