@@ -152,8 +152,8 @@ def _parse_facts(path: Path, content: bytes) -> dict[str, Any]:
         raise GuideError(f"{path} is damaged: {FACTS} states no format version")
     if version > FORMAT_VERSION:
         raise GuideError(
-            f"{path} has format {version}, made by fieldguide {facts.get('fieldguide_version', '?')}; this one reads "
-            f"formats up to {FORMAT_VERSION}: upgrade with pip install --upgrade fieldguide"
+            f"{path} has format {version}, made by fieldguide {facts.get('fieldguide_version', '?')}; this one "
+            f"reads formats up to {FORMAT_VERSION}: upgrade with pip install --upgrade fieldguide"
         )
     missing = [key for key in _REQUIRED_FACTS if key not in facts]
     if missing:
