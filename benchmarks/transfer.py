@@ -1,0 +1,76 @@
+"""A folder of photos to a trained, evaluated classifier: fieldguide against the plain way, as whole processes.
+
+    python benchmarks/transfer.py [--repeats 3]
+
+Each repeat runs, one after the other: the plain way (plain_transfer.py), fieldguide from a cold cache, fieldguide
+from a warm cache, and one prediction. Prints times, accuracies, peak memory, and the ratios of each repeat.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from measure import DATA, ROOT, Run, describe_machine, run_process
+
+FIELDGUIDE = [sys.executable, "-m", "fieldguide"]
+
+
+def main() -> None:
+    """Run the race and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    repeats = parser.parse_args().repeats
+    flowers = DATA / "flowers"
+    runs: dict[str, list[Run]] = {}
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            cache, guide = str(Path(folder) / "cache"), str(Path(folder) / "flowers.guide")
+            train = [*FIELDGUIDE, "train", str(flowers), "-o", guide, "--json"]
+            photo = str(next((flowers / "val" / "roses").iterdir()))
+            predict = [*FIELDGUIDE, "predict", guide, photo]
+            for name, command in (
+                ("plain", [sys.executable, str(ROOT / "benchmarks" / "plain_transfer.py"), str(flowers)]),
+                ("cold", train),
+                ("warm", train),
+                ("predict", predict),
+                ("predict, network on disk", predict),
+            ):
+                runs.setdefault(name, []).append(run_process(command, FIELDGUIDE_CACHE=cache))
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*FIELDGUIDE, "train", str(DATA / "cats_dogs"), "-o", f"{folder}/pets.guide", "--json"]
+        pets = run_process(command, FIELDGUIDE_CACHE=folder)
+    report(runs, pets)
+
+
+def report(runs: dict[str, list[Run]], pets: Run) -> None:
+    """Print medians, and each repeat's ratio to the plain way."""
+    print(describe_machine())
+    print(f"flowers: 1000 photos to learn from, 300 to judge; {len(runs['plain'])} repeats, interleaved\n")
+    print(f"{'whole process':<28}{'seconds (median)':>18}{'min':>8}{'max':>8}{'peak MiB':>10}{'top-1':>8}")
+    for name, results in runs.items():
+        seconds = [r.seconds for r in results]
+        peak = max(r.peak_mib for r in results)
+        print(
+            f"{name:<28}{statistics.median(seconds):>18.2f}{min(seconds):>8.2f}{max(seconds):>8.2f}{peak:>10.0f}"
+            f"{top1(results[0]):>8}"
+        )
+    for name in ("cold", "warm"):
+        ratios = [p.seconds / f.seconds for p, f in zip(runs["plain"], runs[name], strict=True)]
+        listed = ", ".join(f"{r:.1f}" for r in ratios)
+        print(f"\nplain / {name}: {statistics.median(ratios):.1f} times (each repeat: {listed})", end="")
+    print(f"\n\ncats_dogs, cold: {pets.seconds:.2f} s, held-out top-1 {top1(pets)}, peak {pets.peak_mib:.0f} MiB")
+
+
+def top1(run: Run) -> str:
+    """Return the accuracy that a run printed as JSON, where it did."""
+    if not run.stdout.startswith("{"):
+        return ""
+    facts = json.loads(run.stdout)
+    return f"{facts.get('metrics', facts)['top1']:.3f}"
+
+
+if __name__ == "__main__":
+    main()
