@@ -1,17 +1,57 @@
 """What tests share: real photos where they are at hand, small image folders, and the command line as a process."""
 
+import functools
+import http.server
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import fieldguide as fg
+
+# The networks here are small: torch's threads would mostly wait for each other, and spin while they do.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("FIELDGUIDE_DATA") or ROOT.parent / "shared" / "data")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add this project's flags."""
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+    parser.addoption("--renew-golden", action="store_true", help="write the texts in tests/golden anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers."""
+    config.addinivalue_line("markers", "slow: takes minutes; run with --slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip slow tests unless they are asked for."""
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
+
+
+@pytest.fixture
+def check_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with the one in tests/golden: ``check_golden("help.txt", text)``."""
+
+    def check(name: str, text: str) -> None:
+        file = ROOT / "tests" / "golden" / name
+        if request.config.getoption("--renew-golden"):
+            file.write_text(text, encoding="utf-8")
+        assert text == file.read_text(encoding="utf-8"), "if the change is meant: pytest --renew-golden"
+
+    return check
 
 
 @pytest.fixture(scope="session")
@@ -65,11 +105,75 @@ def write_photo(path: Path, colour: tuple[int, int, int], seed: int, size: tuple
     Image.fromarray(pixels).save(path)
 
 
-@pytest.fixture
-def colour_folder(tmp_path: Path) -> Path:
-    """An image folder of three colours, 12 photos each."""
-    folder = tmp_path / "colours"
+def write_colours(folder: Path) -> Path:
+    """Write an image folder of three colours, 12 photos each."""
     for label, name in enumerate(("blue", "green", "red")):
         for number in range(12):
             write_photo(folder / name / f"{number:02d}.png", COLOURS[name], seed=100 * label + number)
     return folder
+
+
+@pytest.fixture
+def colour_folder(tmp_path: Path) -> Path:
+    """An image folder of three colours, 12 photos each, to do with as a test likes."""
+    return write_colours(tmp_path / "colours")
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, to read only."""
+    return write_colours(tmp_path_factory.mktemp("shared") / "colours")
+
+
+@pytest.fixture(scope="session")
+def colour_guide(colours: Path) -> "fg.Guide":
+    """A guide to three colours."""
+    return fg.train(colours)
+
+
+@pytest.fixture(scope="session")
+def saved_guide(colour_guide: "fg.Guide", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, saved, to read only."""
+    return colour_guide.save(tmp_path_factory.mktemp("guides") / "colours.guide")
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Write an image folder: ``image_folder({"train/red": 5, "val/red": 2})``; no two photos are the same."""
+    written = 0
+
+    def write(counts: dict[str, int], name: str = "photos") -> Path:
+        nonlocal written
+        for place, count in counts.items():
+            own = np.random.default_rng(list(Path(place).name.encode())).integers(30, 225, 3).tolist()
+            for _ in range(count):
+                written += 1
+                path = tmp_path / name / place / f"{written:04d}.png"
+                write_photo(path, COLOURS.get(Path(place).name, own), seed=10_000 + written)
+        return tmp_path / name
+
+    return write
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], str]]:
+    """Serve folders over HTTP on loopback: ``serve(folder)`` returns the address, with a slash at its end."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    servers: list[http.server.ThreadingHTTPServer] = []
+
+    def start(folder: Path) -> str:
+        handler = functools.partial(_QuietHandler, directory=folder)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,8 +1,10 @@
 """The one decoder: bytes or pixels of any kind -> an upright RGB or grey picture."""
 
 import io
+import warnings
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -40,6 +42,9 @@ _UPRIGHT = {  # EXIF orientation -> what undoes it
     8: Image.Transpose.ROTATE_90,
 }
 _EXIF_ORIENTATION = 0x0112
+
+# A photo with odd metadata is no news to who trains on it; a damaged one is named with its reason.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def find_decoder(head: bytes) -> type[ImageFile.ImageFile]:
@@ -79,6 +84,8 @@ def decode(photo: Photo, *, channels: int = 3, smallest_px: int | None = None) -
     """
     try:
         picture = _open(photo, smallest_px)
+        if 0 in picture.size:
+            raise PhotoError(f"no pixels: {picture.width} x {picture.height}")
         return _flatten(_to_8_bit(picture), "L" if channels == 1 else "RGB")
     except PhotoError:
         raise
@@ -88,17 +95,22 @@ def decode(photo: Photo, *, channels: int = 3, smallest_px: int | None = None) -
         raise PhotoError(f"damaged: {str(error).strip() or type(error).__name__}") from error
 
 
+def from_pixels(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+    """Return uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) as a picture."""
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels)
+
+
 def _open(photo: Photo, smallest_px: int | None) -> Image.Image:
     if not isinstance(photo, bytes):
-        return Image.fromarray(photo[:, :, 0] if photo.ndim == 3 and photo.shape[2] == 1 else photo)
+        return from_pixels(photo)
     picture = find_decoder(photo[:SIGNATURE_BYTES])(io.BytesIO(photo))
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise PhotoError(f"decompression bomb: {width} x {height} pixels, more than {MAX_PIXELS:,}")
-    orientation = _orientation(picture)
     if smallest_px:
         picture.draft(None, (smallest_px, smallest_px))
     picture.load()
+    orientation = _orientation(picture)  # after load, which turns a TIFF upright itself and says so here
     return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
 
 
@@ -114,7 +126,7 @@ def _to_8_bit(picture: Image.Image) -> Image.Image:
     """16-bit, 32-bit and float greys to 8 bits; PIL's own conversion clips them to white."""
     if not (picture.mode.startswith("I") or picture.mode == "F"):
         return picture
-    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
+    values = np.nan_to_num(np.asarray(picture).astype(np.float64), posinf=0, neginf=0)
     if picture.mode == "F" and values.min() >= 0 and values.max() <= 1:
         values = values * 255
     elif picture.mode.startswith("I;16") or (values.min() >= 0 and 255 < values.max() <= 65_535):
@@ -130,4 +142,6 @@ def _flatten(picture: Image.Image, mode: str) -> Image.Image:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
+    if picture.mode == "LAB":  # PIL knows no way from there to grey
+        picture = picture.convert("RGB")
     return picture if picture.mode == mode else picture.convert(mode)

@@ -49,8 +49,8 @@ class ImageSet:
 
     @property
     def is_split(self) -> bool:
-        """Whether the source itself says which photos train and which are held out."""
-        return bool((self.parts != UNSPLIT).any())
+        """Whether the source itself says which photos are held out; a train part alone does not."""
+        return bool(np.isin(self.parts, ("val", "test")).any())
 
     def select(self, keep: npt.NDArray[np.bool_]) -> "ImageSet":
         """Return the photos where ``keep`` (N,) is true, in order, with the same classes."""

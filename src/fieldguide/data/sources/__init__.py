@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from fieldguide.data.image_set import ImageSet
+from fieldguide.data.sources.files import expand
 from fieldguide.data.sources.files import open_photos as open_photos
 from fieldguide.errors import DataError
 from fieldguide.registry import Registry, did_you_mean
@@ -69,8 +70,12 @@ def open_images(what: ImageSet | str | Path, *, data_root: str | Path | None = N
     """
     if isinstance(what, ImageSet):
         return what
-    path = Path(what).expanduser()
-    if path.exists():
+    path = expand(what)
+    try:
+        is_there = path.exists()
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror}") from error
+    if is_there:
         images = open_path(path)
         if images is None:
             raise DataError(
@@ -92,4 +97,4 @@ def open_named(name: str, *, data_root: str | Path | None = None) -> ImageSet:
         UnknownNameError: there is no such set.
         DataError: it is not at hand and can't be downloaded.
     """
-    return NAMED_SOURCES[name].factory(None if data_root is None else Path(data_root).expanduser())
+    return NAMED_SOURCES[name].factory(None if data_root is None else expand(data_root))

@@ -12,6 +12,11 @@ from fieldguide.data.layout import is_clutter, readable
 from fieldguide.errors import DataError, PhotoError
 
 
+def expand(path: str | Path) -> Path:
+    """Return the path with ``~`` replaced; where ``~name`` is no user, it is the name of a file."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where there is no such user
+
+
 def read_photo(path: str | Path) -> bytes:
     """Read an image file; a file that is not an image is recognised by its first bytes, and not read on.
 
@@ -28,8 +33,8 @@ def read_photo(path: str | Path) -> bytes:
     except FileNotFoundError as error:
         is_link = Path(path).is_symlink()
         raise PhotoError("a link that leads nowhere" if is_link else "the file is not there") from error
-    except OSError as error:
-        raise PhotoError(f"can't be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        raise PhotoError(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def walk(root: Path) -> Iterator[str]:
@@ -62,25 +67,30 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_device(entry: "os.DirEntry[str]") -> bool:
-    """Whether reading it could hang: a pipe, a socket, a device."""
-    return not (entry.is_symlink() or entry.is_file())
+    """Whether reading it could hang: a pipe, a socket, a device, or a link to one."""
+    try:
+        return not entry.is_file() and os.path.exists(entry.path)  # noqa: PTH110 - of a link, what it leads to
+    except OSError:  # a link to itself
+        return False
 
 
 def open_photos(paths: Sequence[str | Path]) -> ImageSet:
     """Open photos without labels: files, and every file below folders.
 
     Raises:
-        DataError: a path is not there, or there is no file at all.
+        DataError: a path is not there, a folder can't be read, or there is no file at all.
     """
     files: list[Path] = []
-    for given in map(Path, paths):
-        path = given.expanduser()
-        if path.is_dir():
-            files += [path / name for name in walk(path)]
-        elif path.exists():
-            files.append(path)
-        else:
-            raise DataError(f"{path} is not there; expected photos, or folders of photos")
+    for path in map(expand, paths):
+        try:
+            if path.is_dir():
+                files += [path / name for name in walk(path)]
+            elif path.exists():
+                files.append(path)
+            else:
+                raise DataError(f"{path} is not there; expected photos, or folders of photos")
+        except OSError as error:
+            raise DataError(f"{error.filename or path} can't be read: {error.strerror}") from error
     if not files:
         raise DataError(f"no photos in {', '.join(map(str, paths)) or 'an empty list'}")
     return ImageSet(

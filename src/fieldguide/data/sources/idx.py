@@ -1,6 +1,7 @@
 """MNIST's IDX files, gzipped or not (http://yann.lecun.com/exdb/mnist/)."""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -12,12 +13,18 @@ from fieldguide.data.sources import register_path_source
 from fieldguide.errors import DataError
 
 _PARTS = (("train", "train"), ("test", "t10k"))
+_MAX_DIMS = 4  # pictures, rows, columns, channels
 _DIGITS = tuple("0123456789")
 
 
 def is_idx_folder(path: Path) -> bool:
-    """Whether a folder holds IDX images of the training part, gzipped or not."""
+    """Whether a folder holds IDX images of either part, gzipped or not."""
     return path.is_dir() and any(_find(path, f"{prefix}-images") for _, prefix in _PARTS)
+
+
+def is_complete(path: Path) -> bool:
+    """Whether a folder holds images and labels of both parts."""
+    return all(_find(path, f"{prefix}-{kind}") for _, prefix in _PARTS for kind in ("images", "labels"))
 
 
 @register_path_source(is_idx_folder, order=10)
@@ -71,7 +78,8 @@ def _read_part(path: Path, prefix: str) -> tuple[npt.NDArray[np.uint8], npt.NDAr
 
 def _find(path: Path, stem: str) -> Path | None:
     """Return ``STEM-idx3-ubyte``, ``STEM.idx3-ubyte`` or either gzipped."""
-    found = sorted(p for p in path.glob(f"{stem}*") if p.name.removesuffix(".gz").endswith("ubyte"))
+    matches = (p for p in path.glob(f"{stem}*") if p.name.removesuffix(".gz").endswith("ubyte"))
+    found = sorted(p for p in matches if p.is_file())
     return found[0] if found else None
 
 
@@ -81,11 +89,12 @@ def _read_idx(path: Path) -> npt.NDArray[np.uint8]:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} can't be read: {error}") from error
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+    num_dims = content[3] if len(content) > 3 else 0
+    if content[:3] != b"\x00\x00\x08" or not 1 <= num_dims <= _MAX_DIMS:
         raise DataError(f"{path} is not an IDX file of bytes: it begins with {content[:4]!r}")
-    num_dims = content[3]
-    shape = tuple(int.from_bytes(content[4 + 4 * i : 8 + 4 * i], "big") for i in range(num_dims))
-    values = np.frombuffer(content, np.uint8, offset=min(4 + 4 * num_dims, len(content)))
-    if values.size != int(np.prod(shape, dtype=np.int64)):
-        raise DataError(f"{path} is cut short: it holds {values.size} of {int(np.prod(shape))} values")
+    header, values = content[: 4 + 4 * num_dims], np.frombuffer(content[4 + 4 * num_dims :], np.uint8)
+    shape = tuple(int.from_bytes(header[4 + 4 * i : 8 + 4 * i], "big") for i in range(num_dims))
+    stated = math.prod(shape)
+    if len(header) < 4 + 4 * num_dims or values.size != stated:
+        raise DataError(f"{path} is cut short or damaged: it states {stated} values and holds {values.size}")
     return values.reshape(shape)

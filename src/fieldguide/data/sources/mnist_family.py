@@ -4,8 +4,8 @@ from pathlib import Path
 
 from fieldguide.data.image_set import ImageSet
 from fieldguide.data.sources import register_named_source
-from fieldguide.data.sources.idx import is_idx_folder, open_idx
-from fieldguide.data.sources.torchvision_sets import download_folder, downloaded
+from fieldguide.data.sources.idx import is_complete, is_idx_folder, open_idx
+from fieldguide.data.sources.torchvision_sets import download_folder, downloaded, open_in_place
 
 _DIGITS = tuple("0123456789")
 _CLOTHES = (
@@ -34,9 +34,13 @@ def open_kmnist(data_root: Path | None = None) -> ImageSet:
 
 def _open(name: str, torchvision_name: str, class_names: tuple[str, ...], data_root: Path | None) -> ImageSet:
     root = download_folder(data_root)
-    raw = root / torchvision_name / "raw"
-    for folder in (root / name, root, raw):
+    for folder in (root / name, root):
         if is_idx_folder(folder):
             return open_idx(folder, class_names)
-    downloaded(name, torchvision_name, root, {"train": True})
+    in_place = open_in_place(root / name)
+    if in_place is not None:
+        return in_place
+    raw = root / torchvision_name / "raw"
+    if not is_complete(raw):  # a download that was interrupted goes on
+        downloaded(name, torchvision_name, root, {"train": True})
     return open_idx(raw, class_names)

@@ -17,27 +17,30 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.data.image_set import UNSPLIT, ImageSet
-from fieldguide.data.layout import PART_OF_FOLDER, readable
+from fieldguide.data.layout import PART_OF_FOLDER, class_name, is_clutter
 from fieldguide.data.sources import register_path_source
 from fieldguide.data.sources.files import read_photo
 from fieldguide.data.sources.table import open_parquet_list
 from fieldguide.errors import DataError, PhotoError
 
-_BATCH_ROWS = 64  # photos in memory at once a batch: flat, however large a row group is
-_BATCHES_KEPT = 8
+_BATCH_ROWS = 32  # photos in memory at once a batch: flat, however large a file or a row group is
+_BATCHES_KEPT = 4
+_BUFFER_BYTES = 1 << 20
 
 
-def _is_parquet(path: Path) -> bool:
+def is_parquet(path: Path) -> bool:
+    """Whether it is a Parquet file, or a folder with some in it or in its ``data`` folder."""
     return bool(_parquet_files(path))
 
 
 def _parquet_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix.lower() == ".parquet" else []
-    return sorted(path.glob("*.parquet")) or sorted(path.glob("data/*.parquet"))
+    folders = (sorted(path.glob(pattern)) for pattern in ("*.parquet", "data/*.parquet"))
+    return next(filter(None, ([p for p in files if not is_clutter(p.name)] for files in folders)), [])
 
 
-@register_path_source(_is_parquet, order=10)
+@register_path_source(is_parquet, order=10)
 def open_parquet(path: Path) -> ImageSet:
     """Open one Parquet file or a folder of them; ``train.parquet`` and ``train-00000-of-00002.parquet`` are split.
 
@@ -49,41 +52,36 @@ def open_parquet(path: Path) -> ImageSet:
 
     paths = _parquet_files(path)
     try:
-        files = [parquet.ParquetFile(p) for p in paths]
-        if len(files) == 1 and "path" in files[0].schema_arrow.names:
-            return open_parquet_list(path)
+        files = [parquet.ParquetFile(p, buffer_size=_BUFFER_BYTES, pre_buffer=False) for p in paths]
+        columns = files[0].schema_arrow.names
+        if len(files) == 1 and "path" in columns and "image" not in columns:
+            return open_parquet_list(paths[0])
         return _image_set(path, paths, files)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} can't be read as Parquet: {str(error).splitlines()[0]}") from error
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read as Parquet: {_first_line(error)}") from error
 
 
 def _image_set(path: Path, paths: list[Path], files: list[Any]) -> ImageSet:
     image, label, names = _columns(path, files[0].schema_arrow)
-    shards = [_Shard(file, image, p.parent) for file, p in zip(files, paths, strict=True)]
-    starts = [0, *accumulate(len(s) for s in shards)]
-    labels = np.concatenate([_labels(p, f, label, len(names)) for f, p in zip(files, paths, strict=True)])
-    has_parts = len(paths) > 1
-    photo_names: list[str] = []
-    parts: list[str] = []
-    for shard, file in zip(shards, paths, strict=True):
-        part = _part(file) if has_parts else UNSPLIT
-        photo_names += [f"{file.stem}/{row}" for row in range(len(shard))]
-        parts += [part] * len(shard)
-
-    def read(index: int) -> bytes:
-        number = bisect.bisect_right(starts, index) - 1
-        return shards[number].read(index - starts[number])
-
-    return ImageSet(str(path), names, photo_names, labels, np.array(parts, dtype="<U5"), read)
+    for file, schema in zip(paths, (f.schema_arrow for f in files), strict=True):
+        _check_columns(file, schema, image, label, names)
+    reader = _Reader(paths, files, image)
+    labels = np.concatenate([_labels(p, f, label, len(names)) for p, f in zip(paths, files, strict=True)])
+    counts = [file.metadata.num_rows for file in files]
+    parts = [_part(p) if len(paths) > 1 else UNSPLIT for p in paths]
+    return ImageSet(
+        name=str(path),
+        class_names=names,
+        photo_names=[f"{p.stem}/{row}" for p, count in zip(paths, counts, strict=True) for row in range(count)],
+        labels=labels,
+        parts=np.repeat(np.array(parts, dtype="<U5"), counts),
+        read=reader.read,
+    )
 
 
 def _columns(path: Path, schema: Any) -> tuple[str, str, tuple[str, ...]]:  # noqa: ANN401 - pyarrow has no types
     """Return the image column, the label column and the class names, by the Hub's metadata."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
-        features = {}
-    typed = {k: v for k, v in features.items() if isinstance(v, dict)}
+    typed = _features(schema)
     images = [k for k, v in typed.items() if v.get("_type") == "Image"] or ["image"]
     labels = [k for k, v in typed.items() if v.get("names")]
     found = ", ".join(schema.names)
@@ -95,17 +93,48 @@ def _columns(path: Path, schema: Any) -> tuple[str, str, tuple[str, ...]]:  # no
             f"found the columns {found}"
         )
     label = "label" if "label" in labels else labels[0]
-    return images[0], label, tuple(readable(str(n)) for n in typed[label]["names"])
+    return images[0], label, tuple(class_name(str(n)) for n in typed[label]["names"])
+
+
+def _features(schema: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {k: v for k, v in features.items() if isinstance(v, dict)}
+    except (KeyError, ValueError, TypeError, AttributeError):  # not there, not JSON, or not the Hub's
+        return {}
+
+
+def _check_columns(path: Path, schema: Any, image: str, label: str, names: tuple[str, ...]) -> None:  # noqa: ANN401
+    """Check what every one of several files must have.
+
+    Raises:
+        DataError: a column is missing or of another type, or the classes are others than the first file's.
+    """
+    from pyarrow import types
+
+    for column in (image, label):
+        if column not in schema.names:
+            raise DataError(f"{path} lacks the column {column!r}; found {', '.join(schema.names)}")
+    image_type, label_type = schema.field(image).type, schema.field(label).type
+    if not types.is_struct(image_type):
+        raise DataError(f"{path}: the column {image!r} is {image_type}; expected a struct of bytes and path")
+    if not types.is_integer(label_type):
+        raise DataError(f"{path}: the column {label!r} is {label_type}; expected the numbers of the classes")
+    own_names = _features(schema).get(label, {}).get("names")
+    if own_names and tuple(class_name(str(n)) for n in own_names) != names:
+        raise DataError(f"{path} names other classes ({', '.join(map(str, own_names[:5]))}) than the first file")
 
 
 def _labels(path: Path, file: Any, column: str, num_classes: int) -> npt.NDArray[np.int64]:  # noqa: ANN401
-    if column not in file.schema_arrow.names:
-        raise DataError(f"{path} lacks the column {column!r}, which the other files have")
     labels: npt.NDArray[np.int64] = file.read(columns=[column]).column(0).fill_null(-1).to_numpy().astype(np.int64)
     if labels.size and not -1 <= labels.min() <= labels.max() < num_classes:
         wrong = labels.max() if labels.max() >= num_classes else labels.min()
         raise DataError(f"{path} has the label {wrong}, but names {num_classes} classes (0 to {num_classes - 1})")
     return labels
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _part(path: Path) -> str:
@@ -114,56 +143,70 @@ def _part(path: Path) -> str:
     return PART_OF_FOLDER.get(word, UNSPLIT)
 
 
-class _Shard:
-    """One Parquet file, read forward batch by batch; a few recent batches are kept for near readers."""
+class _Reader:
+    """Rows of one or more files, read forward batch by batch; a few recent batches are kept for near readers."""
 
-    def __init__(self, file: Any, column: str, folder: Path) -> None:  # noqa: ANN401
-        self._file = file
+    def __init__(self, paths: list[Path], files: list[Any], column: str) -> None:
+        self._paths = paths
+        self._files = files
         self._column = column
-        self._folder = folder
         self._lock = threading.Lock()
-        self._recent: OrderedDict[int, list[dict[str, Any]]] = OrderedDict()
-        self._next_start = 0
+        self._groups = [(f, g) for f, file in enumerate(files) for g in range(file.metadata.num_row_groups)]
+        rows = (files[f].metadata.row_group(g).num_rows for f, g in self._groups)
+        self._group_starts = [0, *accumulate(rows)]
+        self._group = -1
         self._batches: Iterator[Any] = iter(())
-        metadata = file.metadata
-        self._group_starts: list[int] = [
-            0,
-            *accumulate(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)),
-        ]
-
-    def __len__(self) -> int:
-        return self._group_starts[-1]
+        self._next_row = 0
+        self._recent: OrderedDict[int, list[dict[str, Any] | None]] = OrderedDict()
+        self._damage: dict[int, tuple[int, str]] = {}  # group -> the first row that can't be read, and why
 
     def read(self, row: int) -> bytes:
         image = self._row(row) or {}
         if image.get("bytes"):
             return bytes(image["bytes"])
         if image.get("path"):
-            return read_photo(self._folder / image["path"])
+            folder = self._paths[self._groups[self._group_of(row)][0]].parent
+            return read_photo(folder / image["path"])
         raise PhotoError("the row holds no image")
+
+    def _group_of(self, row: int) -> int:
+        return bisect.bisect_right(self._group_starts, row) - 1
 
     def _row(self, row: int) -> dict[str, Any] | None:
         with self._lock:
             for start, rows in self._recent.items():
                 if start <= row < start + len(rows):
                     return rows[row - start]
-            if not self._recent or row < self._next_start or row - self._next_start > 4 * _BATCH_ROWS:
-                self._seek(row)
-            while row >= self._next_start:
+            group = self._group_of(row)
+            damaged_from, reason = self._damage.get(group, (self._group_starts[-1], ""))
+            if row >= damaged_from:
+                raise PhotoError(f"damaged in the Parquet file: {reason}")
+            if group != self._group or row < self._next_row:
+                self._open(group)
+            while row >= self._next_row:
                 self._advance()
             start, rows = next(reversed(self._recent.items()))
             return rows[row - start]
 
-    def _seek(self, row: int) -> None:
-        group = bisect.bisect_right(self._group_starts, row) - 1
-        groups = list(range(group, len(self._group_starts) - 1))
-        self._batches = self._file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=[self._column])
-        self._next_start = self._group_starts[group]
+    def _open(self, group: int) -> None:
+        file, number = self._groups[group]
+        self._group, self._next_row = group, self._group_starts[group]
+        self._batches = self._files[file].iter_batches(_BATCH_ROWS, row_groups=[number], columns=[self._column])
 
     def _advance(self) -> None:
-        rows = next(self._batches).column(0).to_pylist()
-        self._recent[self._next_start] = rows
-        self._recent.move_to_end(self._next_start)
-        self._next_start += len(rows)
+        """Read the next batch of the group.
+
+        Raises:
+            PhotoError: it can't be read; nor, then, can the rest of its group.
+        """
+        try:
+            rows = next(self._batches).column(0).to_pylist()
+        except (ValueError, OSError, StopIteration) as error:  # ArrowInvalid is a ValueError
+            self._damage[self._group] = (self._next_row, _first_line(error))
+            self._group = -1
+            raise PhotoError(f"damaged in the Parquet file: {_first_line(error)}") from error
+        self._recent[self._next_row] = rows
+        self._recent.move_to_end(self._next_row)
+        self._next_row += len(rows)
         while len(self._recent) > _BATCHES_KEPT:
             self._recent.popitem(last=False)

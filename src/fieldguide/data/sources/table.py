@@ -13,7 +13,7 @@ from fieldguide.data.sources import register_path_source
 from fieldguide.data.sources.files import read_photo
 from fieldguide.errors import DataError
 
-Row = tuple[str, str, str]
+Row = tuple[str, str, str, str]  # where it stands, path, label, split
 _EXPECTED = "expected the columns path,label[,split]"
 
 
@@ -30,7 +30,7 @@ def open_csv(path: Path) -> ImageSet:
     """
     try:
         return _image_set(path, _csv_rows(path))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise DataError(f"{path} can't be read as UTF-8 CSV: {error}; {_EXPECTED}") from error
 
 
@@ -44,7 +44,10 @@ def _csv_rows(path: Path) -> Iterator[Row]:
         reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
         _check_columns(path, reader.fieldnames or ())
         for row in reader:
-            yield row["path"] or "", row["label"] or "", row.get("split") or ""
+            place = f"line {reader.line_num}"
+            if any(row.get(None) or ()):
+                raise DataError(f"{path} {place}: more values than columns; quote one that holds the separator")
+            yield place, row["path"] or "", row["label"] or "", row.get("split") or ""
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -54,32 +57,37 @@ def _parquet_rows(path: Path) -> Iterator[Row]:
         names = file.schema_arrow.names
         _check_columns(path, names)
         columns = [c for c in ("path", "label", "split") if c in names]
+        number = 0
         for batch in file.iter_batches(columns=columns):
             for row in batch.to_pylist():
-                yield tuple("" if row.get(c) is None else str(row[c]) for c in ("path", "label", "split"))  # type: ignore[misc]
+                number += 1
+                values = {c: "" if row[c] is None else str(row[c]) for c in columns}
+                yield f"row {number}", values["path"], values["label"], values.get("split", "")
 
 
 def _check_columns(path: Path, columns: Iterable[str]) -> None:
     found = list(columns)
     missing = [c for c in ("path", "label") if c not in found]
     if missing:
-        raise DataError(f"{path} lacks the column {missing[0]!r}; found {', '.join(found) or 'none'}; {_EXPECTED}")
+        shown = repr(",".join(found)[:200]) if found else "none"
+        raise DataError(f"{path} lacks the column {missing[0]!r}; found {shown}; {_EXPECTED}")
 
 
 def _image_set(path: Path, rows: Iterable[Row]) -> ImageSet:
     files: list[str] = []
     labels: list[str] = []
     parts: list[str] = []
-    for number, (file, label, split) in enumerate(rows, start=2):  # line 1 is the header
+    for place, file, label, split in rows:
         if not file.strip() or not label.strip():
             what = "path" if not file.strip() else "label"
-            raise DataError(f"{path} line {number}: the {what} is empty; every row needs one")
-        if split and split.lower() not in PART_OF_FOLDER:
+            raise DataError(f"{path} {place}: the {what} is empty; every row needs one")
+        word = split.strip().lower()
+        if word and word not in PART_OF_FOLDER:
             allowed = ", ".join(PART_OF_FOLDER)
-            raise DataError(f"{path} line {number}: split is {split!r}; it must be empty or one of {allowed}")
+            raise DataError(f"{path} {place}: split is {split!r}; it must be empty or one of {allowed}")
         files.append(file)
         labels.append(class_name(label.strip()))
-        parts.append(PART_OF_FOLDER[split.lower()] if split else UNSPLIT)
+        parts.append(PART_OF_FOLDER[word] if word else UNSPLIT)
     if not files:
         raise DataError(f"{path} lists no photos; {_EXPECTED}, and a row a photo")
     names = sorted(set(labels))

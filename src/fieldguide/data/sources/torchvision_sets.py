@@ -1,5 +1,7 @@
 """torchvision's named sets: read from the data root, or downloaded there on first use (with their checksums)."""
 
+import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from fieldguide.data.image_set import UNSPLIT, ImageSet, Photo
-from fieldguide.data.layout import readable
+from fieldguide.data.layout import PART_OF_FOLDER, readable
 from fieldguide.data.sources import NamedSource, open_path, register_named_source
 from fieldguide.data.sources.files import read_photo
+from fieldguide.data.sources.parquet_images import is_parquet
 from fieldguide.errors import DataError
 from fieldguide.paths import cache_folder
 
@@ -59,17 +62,22 @@ def download_folder(data_root: Path | None) -> Path:
     return data_root if data_root is not None else cache_folder() / "sets"
 
 
+def open_in_place(folder: Path) -> ImageSet | None:
+    """Open a folder of Parquet files or a split image folder; None for any other, such as torchvision's own."""
+    is_split = any((folder / part).is_dir() for part in PART_OF_FOLDER)
+    return open_path(folder) if is_split or is_parquet(folder) else None
+
+
 def open_named_set(name: str, data_root: Path | None) -> ImageSet:
-    """Open one of SETS: from ``data_root/NAME`` where that is a split set, else in torchvision's own layout.
+    """Open one of SETS: from ``data_root/NAME`` if :func:`open_in_place` can, else in torchvision's own layout.
 
     Raises:
         DataError: it is not there and can't be downloaded.
     """
     facts, root = SETS[name], download_folder(data_root)
-    if (root / name).is_dir():
-        images = open_path(root / name)
-        if images is not None and images.is_split:
-            return images
+    in_place = open_in_place(root / name)
+    if in_place is not None:
+        return in_place
     photos: list[Photo | Path] = []
     labels: list[int] = []
     parts: list[str] = []
@@ -77,12 +85,7 @@ def open_named_set(name: str, data_root: Path | None) -> ImageSet:
     for part, arguments in facts.parts.items():
         dataset = downloaded(name, facts.torchvision_name, root, arguments)
         class_names = class_names or _class_names(dataset, facts.num_classes)
-        pairs = (
-            _pet_pairs(dataset, arguments)
-            if name == "oxford-iiit-pet"
-            else map(dataset.__getitem__, range(len(dataset)))
-        )
-        for picture, label in pairs:
+        for picture, label in _pairs(name, dataset, arguments):
             photos.append(Path(picture) if isinstance(picture, str | Path) else np.asarray(picture))
             labels.append(int(label))
             parts.append(part)
@@ -100,27 +103,44 @@ def downloaded(name: str, torchvision_name: str, root: Path, arguments: dict[str
     """Return torchvision's data set, downloading it into ``root`` where it is not there yet.
 
     Raises:
-        DataError: the download failed; the message says what was tried and how to go on offline.
+        DataError: it can't be downloaded or read; the message says what was tried and how to go on offline.
     """
     from fieldguide.libraries import import_torchvision
 
     dataset_class = getattr(import_torchvision().datasets, torchvision_name)
     if "loader" in dataset_class.__init__.__code__.co_varnames:
         arguments = {**arguments, "loader": str}  # paths, not pictures: fieldguide decodes
-    root.mkdir(parents=True, exist_ok=True)
     try:
+        root.mkdir(parents=True, exist_ok=True)
         return dataset_class(root, download=True, **arguments)
-    except (RuntimeError, OSError, EOFError) as error:
-        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    except Exception as error:  # torchvision's readers raise nearly anything on a file that is damaged
+        url = _address(error)
+        failed = f"downloaded from {url} to {root}" if url else f"read from {root}"
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise DataError(
-            f"{name} could not be downloaded to {root}: {reason.strip()}; offline, put torchvision's files of "
+            f"{name} could not be {failed}: {reason}; offline, put torchvision's files of "
             f"{torchvision_name} into a folder and pass it as --data-root"
         ) from error
+
+
+def _address(error: Exception) -> str:
+    """Return the address that torchvision was at when it failed, which its errors don't say; else nothing."""
+    variables = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    urls = [v["url"] for v in variables if isinstance(v.get("url"), str) and "://" in v["url"]]
+    return urls[-1] if urls else ""
 
 
 def _class_names(dataset: Any, num_classes: int) -> tuple[str, ...]:  # noqa: ANN401
     names = getattr(dataset, "classes", None) or range(num_classes)
     return tuple(readable(n[0] if isinstance(n, tuple) else str(n)) for n in names)
+
+
+def _pairs(name: str, dataset: Any, arguments: dict[str, Any]) -> Iterable[tuple[Any, int]]:  # noqa: ANN401
+    """Return the photos, as paths or pictures, and their labels, in a stable order."""
+    if name == "oxford-iiit-pet":
+        return _pet_pairs(dataset, arguments)
+    pairs = map(dataset.__getitem__, range(len(dataset)))
+    return sorted(pairs) if name == "sun397" else pairs  # torchvision lists that one as the disk does
 
 
 def _pet_pairs(dataset: Any, arguments: dict[str, Any]) -> list[tuple[Path, int]]:  # noqa: ANN401

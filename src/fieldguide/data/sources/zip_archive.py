@@ -1,7 +1,7 @@
 """A zip of an image folder, read in place: nothing is unpacked to disk."""
 
+import re
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -20,24 +20,25 @@ def _is_zip(path: Path) -> bool:
 def open_zip(path: Path) -> ImageSet:
     """Open a zip of an image folder; a folder that wraps everything in it is left out of the names.
 
+    Paths may be written with backslashes, as some programs on Windows do.
+
     Raises:
         DataError: not a zip, damaged, without class folders, or one of its paths leads outside.
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # a damaged directory makes zipfile raise nearly anything
         raise DataError(f"{path} can't be opened as a zip: {error}") from error
-    members = [m for m in archive.infolist() if not m.is_dir()]
-    for member in members:
-        if _leads_outside(member.filename):
+    members = {m.filename.replace("\\", "/"): m for m in archive.infolist()}
+    for name, member in members.items():
+        if _leads_outside(name):
             raise DataError(f"{path} holds {member.filename!r}, a path that leads outside the archive; refused")
-    members = [m for m in members if not any(map(is_clutter, PurePosixPath(m.filename).parts))]
-    members.sort(key=lambda m: m.filename)
+    names = sorted(filter(_is_file, members))
 
     def read(index: int) -> bytes:
-        return _read_member(archive, members[index])
+        return _read_member(archive, members[names[index]])
 
-    return arrange(str(path), _unwrap([m.filename for m in members]), read)
+    return arrange(str(path), _unwrap(names), read)
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
@@ -48,25 +49,27 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as file:
             return file.read(MAX_FILE_BYTES)  # the declared size may lie
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        NotImplementedError,
-        ValueError,
-        zlib.error,
-    ) as error:
+    except Exception as error:  # so do damaged members, each compression in its own way
         raise PhotoError(f"damaged in the zip: {error}") from error
 
 
 def _leads_outside(name: str) -> bool:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return path.is_absolute() or ".." in path.parts or (len(name) > 1 and name[1] == ":")
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts or bool(re.match("[A-Za-z]:/", name))
+
+
+def _is_file(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.endswith("/") and not any(map(is_clutter, parts))
 
 
 def _unwrap(names: Sequence[str]) -> list[str]:
     """Take off folders that hold everything: ``photos/roses/1.jpg`` -> ``roses/1.jpg``."""
     parts = [PurePosixPath(n).parts for n in names]
-    while len({p[0] for p in parts}) == 1 and all(len(p) > 2 for p in parts):
+    while len({p[0] for p in parts}) == 1 and all(len(p) > 1 for p in parts):
+        folders = {p[1] for p in parts if len(p) > 2}
+        has_files = any(len(p) == 2 for p in parts)  # a licence beside the classes, or the photos of one class
+        if not folders or (has_files and len(folders) == 1):
+            break
         parts = [p[1:] for p in parts]
     return ["/".join(p) for p in parts]
