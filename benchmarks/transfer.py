@@ -1,9 +1,10 @@
 """A folder of photos to a trained, evaluated classifier: fieldguide against the plain way, as whole processes.
 
-    python benchmarks/transfer.py [--repeats 3]
+    python benchmarks/transfer.py [--repeats 3] [--peer]
 
 Each repeat runs, one after the other: the plain way (plain_transfer.py), fieldguide from a cold cache, fieldguide
-from a warm cache, and one prediction. Prints times, accuracies, peak memory, and the ratios of each repeat.
+from a warm cache, and two predictions of photos that are in no cache. Prints times, accuracies, peak memory, and
+the ratios of each repeat. With --peer, fastai too (fastai_transfer.py; pip install fastai, and have some minutes).
 """
 
 import argparse
@@ -22,22 +23,26 @@ def main() -> None:
     """Run the race and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--peer", action="store_true")
+    arguments = parser.parse_args()
     flowers = DATA / "flowers"
     runs: dict[str, list[Run]] = {}
-    for _ in range(repeats):
+    cats = sorted((DATA / "cats_dogs" / "cat").iterdir())
+    for _ in range(arguments.repeats):
         with tempfile.TemporaryDirectory() as folder:
             cache, guide = str(Path(folder) / "cache"), str(Path(folder) / "flowers.guide")
             train = [*FIELDGUIDE, "train", str(flowers), "-o", guide, "--json"]
-            photo = str(next((flowers / "val" / "roses").iterdir()))
-            predict = [*FIELDGUIDE, "predict", guide, photo]
-            for name, command in (
-                ("plain", [sys.executable, str(ROOT / "benchmarks" / "plain_transfer.py"), str(flowers)]),
-                ("cold", train),
-                ("warm", train),
-                ("predict", predict),
-                ("predict, network on disk", predict),
-            ):
+            commands = {
+                "plain": [sys.executable, str(ROOT / "benchmarks" / "plain_transfer.py"), str(flowers)],
+                "cold": train,
+                "warm": train,
+                "predict": [*FIELDGUIDE, "predict", guide, str(cats[0])],
+                "predict, a second time": [*FIELDGUIDE, "predict", guide, str(cats[1])],
+            }
+            if arguments.peer:
+                program = str(ROOT / "benchmarks" / "fastai_transfer.py")
+                commands = {"fastai": [sys.executable, program, str(flowers)], **commands}
+            for name, command in commands.items():
                 runs.setdefault(name, []).append(run_process(command, FIELDGUIDE_CACHE=cache))
     with tempfile.TemporaryDirectory() as folder:
         command = [*FIELDGUIDE, "train", str(DATA / "cats_dogs"), "-o", f"{folder}/pets.guide", "--json"]
@@ -57,18 +62,20 @@ def report(runs: dict[str, list[Run]], pets: Run) -> None:
             f"{name:<28}{statistics.median(seconds):>18.2f}{min(seconds):>8.2f}{max(seconds):>8.2f}{peak:>10.0f}"
             f"{top1(results[0]):>8}"
         )
-    for name in ("cold", "warm"):
-        ratios = [p.seconds / f.seconds for p, f in zip(runs["plain"], runs[name], strict=True)]
-        listed = ", ".join(f"{r:.1f}" for r in ratios)
-        print(f"\nplain / {name}: {statistics.median(ratios):.1f} times (each repeat: {listed})", end="")
-    print(f"\n\ncats_dogs, cold: {pets.seconds:.2f} s, held-out top-1 {top1(pets)}, peak {pets.peak_mib:.0f} MiB")
+    print()
+    for slow, fast in (("plain", "cold"), ("plain", "warm"), ("fastai", "cold")):
+        ratios = [a.seconds / b.seconds for a, b in zip(runs.get(slow, []), runs[fast], strict=False)]
+        if ratios:
+            listed = ", ".join(f"{r:.1f}" for r in ratios)
+            print(f"{slow} / {fast}: {statistics.median(ratios):.1f} times (each repeat: {listed})")
+    print(f"\ncats_dogs, cold: {pets.seconds:.2f} s, held-out top-1 {top1(pets)}, peak {pets.peak_mib:.0f} MiB")
 
 
 def top1(run: Run) -> str:
     """Return the accuracy that a run printed as JSON, where it did."""
-    if not run.stdout.startswith("{"):
+    if "{" not in run.stdout:
         return ""
-    facts = json.loads(run.stdout)
+    facts = json.loads(run.stdout[run.stdout.index("{") :])
     return f"{facts.get('metrics', facts)['top1']:.3f}"
 
 

@@ -1,6 +1,6 @@
 """The Guide: everything that was learnt and decided, in one artefact that answers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 
 from fieldguide.data import ImageSet, Photo, Preprocess, SkippedPhoto, open_images, open_photos
 from fieldguide.data.image_set import NO_LABEL, UNSPLIT
-from fieldguide.data.sources.files import read_photo
+from fieldguide.data.layout import readable
+from fieldguide.data.sources.files import expand, read_photo
 from fieldguide.embed import Embedder, Embedding
 from fieldguide.errors import DataError, GuideError, PhotoError
 from fieldguide.evaluate import Answers, Evaluation, evaluate
@@ -92,35 +93,42 @@ class Guide:
 
         Raises:
             PhotoError: the photo can't be used; the message is the reason.
+            TypeError: it is none of these.
         """
-        content: Photo
+        read: Callable[[], Photo]
         if isinstance(photo, Image.Image):
-            name, content = "image", np.asarray(ImageOps.exif_transpose(photo).convert("RGBA"))
+            name, read = "image", lambda: _pixels(photo)
         elif isinstance(photo, str | Path):
-            name, content = str(photo), read_photo(photo)
+            name, read = readable(str(photo)), lambda: read_photo(expand(photo))
+        elif isinstance(photo, bytes) or (isinstance(photo, np.ndarray) and photo.dtype == np.uint8):
+            name, read = "photo", lambda: photo
         else:
-            name, content = "photo", photo
-        images = ImageSet(
-            name, (), [name], np.array([NO_LABEL]), np.array([UNSPLIT], "<U5"), lambda index: content
-        )
+            kind = getattr(photo, "dtype", type(photo).__name__)
+            raise TypeError(f"a photo of {kind}; it must be a path, bytes, uint8 pixels, or a PIL image")
+        labels, parts = np.array([NO_LABEL]), np.array([UNSPLIT], "<U5")
+        images = ImageSet(name, (), [name], labels, parts, lambda index: read())
         embedding = self.embedder.embed(images)
         if embedding.skipped:
             raise PhotoError(f"{name}: {embedding.skipped[0].reason}")
         return Prediction(name, self.class_names, self.head.probs(embedding.features)[0])
 
     def predict_many(
-        self, photos: ImageSet | Sequence[str | Path], on_progress: Progress = silent
+        self, photos: ImageSet | str | Path | Sequence[str | Path], on_progress: Progress = silent
     ) -> Iterator[Prediction | SkippedPhoto]:
         """Say what many photos show, one after the other; memory stays flat.
 
         Args:
-            photos: paths of photos and of folders of photos, or an image set.
+            photos: a path or paths of photos and of folders of photos, or an image set.
             on_progress: called as photos are done.
 
         Raises:
             DataError: a path is not there, or there is no photo at all.
         """
-        images = photos if isinstance(photos, ImageSet) else open_photos(photos)
+        if isinstance(photos, str | Path):
+            photos = [photos]
+        return self._answers(photos if isinstance(photos, ImageSet) else open_photos(photos), on_progress)
+
+    def _answers(self, images: ImageSet, on_progress: Progress) -> Iterator[Prediction | SkippedPhoto]:
         for chunk in self.embedder.stream(images, on_progress, "photos"):
             yield from chunk.skipped
             for index, probs in zip(chunk.indices, self.head.probs(chunk.features), strict=True):
@@ -203,7 +211,7 @@ class Guide:
         Raises:
             GuideError: something else is there, or it can't be written.
         """
-        target = Path(path).expanduser()
+        target = expand(path)
         facts = {
             **self.facts,
             "architecture": {
@@ -247,7 +255,7 @@ def load(path: str | Path, *, engine: str = "auto") -> Guide:
     Raises:
         GuideError: it is not there, lacks a file, is damaged, or has a newer format.
     """
-    source = Path(path).expanduser()
+    source = expand(path)
     files = read_guide(source)
     facts, tensors = files.facts, files.tensors
     body = {k.removeprefix(_BACKBONE): v for k, v in tensors.items() if k.startswith(_BACKBONE)}
@@ -261,7 +269,7 @@ def load(path: str | Path, *, engine: str = "auto") -> Guide:
         )
         head = LinearHead(tensors["head.weight"], tensors["head.bias"])
         class_names = tuple(map(str, facts["class_names"]))
-        if head.weight.shape[:1] != head.bias.shape or len(class_names) != len(head.bias):
+        if head.weight.ndim != 2 or not len(class_names) == len(head.weight) == head.bias.size:
             raise ValueError(f"{len(class_names)} classes, but a head of {head.weight.shape}")
         seen = tensors["training_photos"]
     except (KeyError, TypeError, ValueError) as error:
@@ -283,6 +291,20 @@ def choose_part(images: ImageSet, part: str | None) -> ImageSet:
         present = sorted({str(p) for p in images.parts if p}) or ["none: it is not split"]
         raise DataError(f"{images.name} has no part {part!r}; it has {', '.join(present)}")
     return images.select(chosen)
+
+
+def _pixels(picture: Image.Image) -> npt.NDArray[Any]:
+    """Return an upright picture's pixels, with its transparency; more than 8 bits are left to the decoder.
+
+    Raises:
+        PhotoError: its file is damaged.
+    """
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        is_deep = upright.mode.startswith("I") or upright.mode == "F"
+        return np.asarray(upright if is_deep else upright.convert("RGBA"))
+    except (OSError, SyntaxError, ValueError) as error:  # PIL reads the file only now
+        raise PhotoError(f"damaged: {error}") from error
 
 
 def digest_prefixes(digests: Sequence[bytes]) -> npt.NDArray[np.uint64]:

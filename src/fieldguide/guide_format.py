@@ -8,13 +8,15 @@ metrics.json, history.csv, predictions.parquet    how it was made and how good i
 import hashlib
 import io
 import json
+import lzma
 import os
 import secrets
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy.typing as npt
@@ -26,6 +28,9 @@ FORMAT_VERSION = 1
 FACTS, MODEL = "guide.json", "model.safetensors"
 RECORDS = ("metrics.json", "history.csv", "predictions.parquet")
 _REQUIRED_FACTS = ("format_version", "architecture", "class_names", "preprocess", "files")
+_CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave behind, and nobody misses
+_MOST_INFLATED = 200  # times its compressed size: weights hardly shrink, so more is no guide but a bomb
+_UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 @dataclass
@@ -65,6 +70,7 @@ def write_guide(path: Path, files: GuideFiles) -> None:
         **files.records,
     }
     check_replaceable(path)
+    path = _follow(path)
     write = _write_zip if path.suffix == ".zip" else _write_folder
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,59 +82,67 @@ def write_guide(path: Path, files: GuideFiles) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-    """Make sure that writing a guide to ``path`` destroys nothing but a guide.
+    """Make sure that a guide can be written to ``path``, and that this destroys nothing but a guide.
 
     Raises:
-        GuideError: something else is there.
+        GuideError: something else is there, or its folder can't be written to.
     """
+    if path.name in ("", ".."):
+        raise GuideError(f"{path} is no name for a guide; choose one, such as flowers.guide")
+    path = _follow(path)
     _recover(path)
-    if path.is_dir():
-        is_ours = (path / FACTS).is_file() or not any(path.iterdir())
-    else:
-        is_ours = path.suffix == ".zip" or not path.exists()
-    if not is_ours:
+    ground = next(p for p in path.absolute().parents if p.exists())
+    if not (ground.is_dir() and os.access(ground, os.W_OK)):
+        raise GuideError(f"{path} can't be written: {ground} is not a folder that you may write to")
+    if not path.exists() or _is_empty(path):
+        return
+    if path.is_dir() == (path.suffix == ".zip") or FACTS not in (names := _members(path)):
         raise GuideError(f"{path} is there and is not a guide; choose another name, such as {path}.guide")
+    foreign = sorted(names - {FACTS, MODEL, *RECORDS, *_CLUTTER})
+    if foreign:
+        raise GuideError(
+            f"{path} holds {foreign[0]!r}, which is no part of a guide and would be lost; move that, or choose "
+            "another name"
+        )
 
 
 def read_guide(path: Path) -> GuideFiles:
-    """Read a guide's files and check that they are whole.
+    """Read a guide's files and check that they are whole. Nothing on disk is changed.
 
     Raises:
         GuideError: it is not there, lacks a file, is damaged, or has a newer format.
     """
-    _recover(path)
-    if path.is_dir():
-        files = _parse(path, lambda name: (path / name).read_bytes())
-    elif path.is_file():
-        try:
-            with zipfile.ZipFile(path) as archive:
-                files = _parse(path, _member_reader(archive))
-        except zipfile.BadZipFile as error:
-            raise GuideError(f"{path} is neither a guide folder nor a zip of one: {error}") from error
-    else:
+    folder = path if path.exists() else _set_aside(path)  # where a save was killed between its two renames
+    if folder.is_dir():
+        return _parse(path, lambda name: (folder / name).read_bytes())
+    if not path.exists():
         raise GuideError(f"{path} is not there; expected a folder made by 'fieldguide train ... -o NAME.guide'")
-    return files
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _parse(path, _member_reader(archive))
+    except _UNREADABLE as error:
+        raise GuideError(f"{path} is neither a guide folder nor a zip of one: {error}") from error
 
 
 def _parse(path: Path, read: Callable[[str], bytes]) -> GuideFiles:
-    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     facts = _parse_facts(path, _required(path, FACTS, read))
     model = _required(path, MODEL, read)
-    if hashlib.sha256(model).hexdigest() != facts["files"].get(MODEL):
+    checksums = facts["files"] if isinstance(facts["files"], dict) else {}
+    if hashlib.sha256(model).hexdigest() != checksums.get(MODEL):
         raise GuideError(
             f"{path} is damaged: {MODEL} does not match its checksum in {FACTS}; copy the guide again"
         )
     try:
         tensors = load(model)
-    except (SafetensorError, KeyError, ValueError) as error:
+    except Exception as error:  # its own type, or TypeError for a dtype that numpy lacks
         raise GuideError(f"{path} is damaged: {MODEL} can't be read: {error}") from error
     records: dict[str, bytes] = {}
     for name in RECORDS:
         try:
             records[name] = read(name)
-        except (OSError, KeyError):  # a guide answers without its records
+        except (KeyError, *_UNREADABLE):  # a guide answers without its records
             continue
     return GuideFiles(facts, tensors, records)
 
@@ -138,14 +152,14 @@ def _required(path: Path, name: str, read: Callable[[str], bytes]) -> bytes:
         return read(name)
     except (FileNotFoundError, KeyError) as error:
         raise GuideError(f"{path} is not a whole guide: it lacks {name}") from error
-    except (OSError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         raise GuideError(f"{path} is damaged: {name} can't be read: {error}") from error
 
 
 def _parse_facts(path: Path, content: bytes) -> dict[str, Any]:
     try:
         facts = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GuideError(f"{path} is damaged: {FACTS} is not JSON: {error}") from error
     version = facts.get("format_version") if isinstance(facts, dict) else None
     if not isinstance(version, int) or version < 1:
@@ -162,43 +176,77 @@ def _parse_facts(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _member_reader(archive: zipfile.ZipFile) -> Callable[[str], bytes]:
-    """Read by bare name, whether or not the files lie in a folder inside the zip."""
-    by_name = {info.filename.rsplit("/", 1)[-1]: info for info in archive.infolist() if not info.is_dir()}
-    return lambda name: archive.read(by_name[name])
+    """Read what lies beside the outermost guide.json, whether or not that lies in a folder inside the zip."""
+    names = [name for name in archive.namelist() if name.rpartition("/")[2] == FACTS]
+    folder = min(names, key=lambda name: name.count("/"), default=FACTS).removesuffix(FACTS)
+
+    def read(name: str) -> bytes:
+        member = archive.getinfo(folder + name)
+        if member.file_size > _MOST_INFLATED * max(member.compress_size, 1024):
+            raise zipfile.BadZipFile(f"{member.compress_size} bytes that inflate to {member.file_size}")
+        return archive.read(member)
+
+    return read
+
+
+def _members(path: Path) -> set[str]:
+    """Return the names of the files in a guide's folder, or its zip; nothing of a file that is no zip."""
+    if path.is_dir():
+        return {p.name for p in path.iterdir()}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {PurePosixPath(name) for name in archive.namelist() if not name.endswith("/")}
+    except _UNREADABLE:
+        return set()
+    wrapped = len({m.parts[0] for m in members}) == 1 and all(len(m.parts) == 2 for m in members)
+    return {m.name if wrapped else str(m) for m in members}
+
+
+def _is_empty(path: Path) -> bool:
+    return not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0
 
 
 def _write_folder(path: Path, contents: dict[str, bytes]) -> None:
-    draft = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    draft = _draft(path)
     draft.mkdir()
     try:
         for name, content in contents.items():
-            with (draft / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        if path.exists():  # a folder can't be renamed over another; a kill between is mended by _recover
+            _write_file(draft / name, content)
+        if path.exists():  # a folder can't be renamed over another; _recover mends a kill between these two
             path.rename(_set_aside(path))
         draft.rename(path)
-        shutil.rmtree(_set_aside(path), ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         _recover(path)
 
 
 def _write_zip(path: Path, contents: dict[str, bytes]) -> None:
-    draft = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+    draft = _draft(path)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
     try:
-        with draft.open("wb") as file:
-            file.write(buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
+        _write_file(draft, buffer.getvalue())
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _follow(path: Path) -> Path:
+    """Return what a link leads to: the guide there is replaced, and not the link."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def _draft(path: Path) -> Path:
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
 
 
 def _set_aside(path: Path) -> Path:
@@ -206,7 +254,12 @@ def _set_aside(path: Path) -> Path:
 
 
 def _recover(path: Path) -> None:
-    """Put back a guide that was set aside by a save which did not live to finish."""
+    """End a save that did not live to: clear the old guide away where the new one stands, else put it back."""
     aside = _set_aside(path)
-    if aside.is_dir() and not path.exists():
+    if not aside.is_dir():
+        return
+    if path.exists():
+        waste = aside.rename(_draft(path))  # what is set aside is always whole, even if this is killed too
+        shutil.rmtree(waste, ignore_errors=True)
+    else:
         aside.rename(path)

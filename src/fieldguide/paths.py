@@ -29,9 +29,11 @@ def written_whole(target: Path) -> Iterator[Path]:
     draft = target.parent / f".{target.name}.{secrets.token_hex(4)}.tmp"
     try:
         yield draft
-        if draft.is_dir() and target.is_dir():
-            return
-        draft.replace(target)
+        try:
+            draft.replace(target)
+        except OSError:
+            if not (draft.is_dir() and target.is_dir()):
+                raise
     finally:
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)

@@ -33,11 +33,13 @@ class Registry(Generic[T]):
     Args:
         kind: what the names name, for messages: ``"model"``.
         package: the package whose modules register themselves: ``"fieldguide.models"``.
+        besides: names that are understood without being registered, for messages: ``"timm:NAME"``.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
+    def __init__(self, kind: str, package: str, *, besides: str = "") -> None:
         self.kind = kind
         self._package = package
+        self._besides = [besides] if besides else []
         self._entries: dict[str, Entry[T]] = {}
         self._discovered = False
 
@@ -63,7 +65,7 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            hint = did_you_mean(name, self._entries) or f"; known: {', '.join(self.names())}"
+            hint = did_you_mean(name, self._entries) or f"; known: {', '.join([*self.names(), *self._besides])}"
             raise UnknownNameError(f"no {self.kind} is called {name!r}{hint}") from None
 
     def __contains__(self, name: object) -> bool:

@@ -1,37 +1,38 @@
 """The command line: one file a subcommand. Only this package prints and exits."""
 
 import importlib
+import io
+import os
 import pkgutil
 import sys
 from typing import NoReturn
 
+from fieldguide.errors import FieldguideError
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
 
 def main() -> NoReturn:
     """Run the command line; exit with 0, or with 2 and one line for a user's mistake."""
-    from fieldguide.cli._app import app
-    from fieldguide.errors import FieldguideError
-
-    for module in pkgutil.iter_modules(__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{__name__}.{module.name}")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of photos come in every script, terminals don't
     try:
-        code = app(standalone_mode=False)
+        code = _run()
+        sys.stdout.flush()
     except FieldguideError as error:
         fail(str(error))
     except KeyboardInterrupt:
-        print("fieldguide: interrupted; what was finished is kept", file=sys.stderr)
-        sys.exit(130)
+        code = _INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        sys.stderr.close()
-        sys.exit(0)
+        _discard_output()
+        code = 0
     except OSError as error:
-        fail(f"{error.filename or 'a file'}: {error.strerror or error}")
-    except Exception as error:
-        describe = getattr(error, "format_message", None)  # a wrong call, as typer's parser reports it
-        if describe is None:
-            raise
-        fail(f"{describe()} See: fieldguide --help")
-    sys.exit(code if isinstance(code, int) else 0)
+        _discard_output()
+        fail(f"{error.filename2 or error.filename or 'the output'}: {error.strerror or error}")
+    if code == _INTERRUPTED:
+        print("fieldguide: interrupted; what was finished is kept", file=sys.stderr)
+    sys.exit(code)
 
 
 def fail(message: str) -> NoReturn:
@@ -39,3 +40,37 @@ def fail(message: str) -> NoReturn:
     line = " ".join(message.split())
     print(f"fieldguide: {line}", file=sys.stderr)
     sys.exit(2)
+
+
+def _run() -> int:
+    """Run the subcommand that was asked for, and return the exit code."""
+    from fieldguide.cli._app import app
+
+    for module in pkgutil.iter_modules(__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"{__name__}.{module.name}")
+    try:
+        code = app(prog_name="fieldguide", standalone_mode=False)
+    except SystemExit as error:  # typer's answer to a closed pipe is to exit with 1
+        raise BrokenPipeError from error
+    except Exception as error:
+        describe = getattr(error, "format_message", None)  # a wrong call, as typer's parser reports it
+        if describe is None:
+            raise
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "fieldguide"
+        fail(f"{_with_value(describe(), error) or 'no command was given'}. See: {command} --help")
+    return code if isinstance(code, int) else 0
+
+
+def _with_value(message: str, error: Exception) -> str:
+    """Return typer's message with the value that was given, which it leaves out where pydantic refused it."""
+    message = message.replace("Value error, ", "").rstrip(".")
+    refusals = getattr(error.__cause__, "errors", None)
+    value = repr(refusals()[0]["input"]) if refusals else ""
+    return message if value in message else f"{message}, not {value}"
+
+
+def _discard_output() -> None:
+    """Send what is still to be written nowhere, so that Python does not stumble over it as it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,13 +5,10 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fieldguide.data.image_set import SkippedPhoto
 from fieldguide.progress import Progress, silent
-
-if TYPE_CHECKING:
-    pass
 
 _NAMED_SKIPPED = 10
 _STAGES = {"features": "Looking at photos", "photos": "Looking at photos", "strength": "Choosing the strength",
@@ -25,7 +22,12 @@ def print_line(text: str = "") -> None:
 
 def print_json(facts: object) -> None:
     """Print facts as JSON."""
-    print(json.dumps(facts, ensure_ascii=False, indent=2))
+    print(to_json(facts, indent=2))
+
+
+def to_json(facts: object, indent: int | None = None) -> str:
+    """Return facts as JSON that standard output can carry: escaped where that does not speak UTF-8."""
+    return json.dumps(facts, ensure_ascii=sys.stdout.encoding.lower() != "utf-8", indent=indent)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,6 +34,8 @@ def predict(
     from fieldguide.errors import DataError
     from fieldguide.guide import load
 
+    if as_json and csv_file is not None:
+        raise typer.BadParameter(f"--json and --csv {csv_file} can't both be; choose one")
     loaded = load(guide, engine=engine)
     top = min(top, len(loaded.class_names))
     skipped: list[SkippedPhoto] = []
@@ -57,14 +58,14 @@ def predict(
             _print_json(predictions, top, skipped)
         else:
             _print_lines(predictions, top, max(map(len, loaded.class_names)))
-    if not as_json:
-        print_skipped(skipped)
-    if csv_file is not None:
-        note(f"{done} answers are in {csv_file}")
     if not done:
         raise DataError(
             f"none of {len(skipped)} photos could be used; the first: {skipped[0].name}: {skipped[0].reason}"
         )
+    if not as_json:
+        print_skipped(skipped)
+    if csv_file is not None and str(csv_file) != "-":
+        note(f"{done} answers are in {csv_file}")
 
 
 def _print_lines(predictions: "Iterable[Prediction]", top: int, width: int) -> None:
@@ -76,17 +77,16 @@ def _print_lines(predictions: "Iterable[Prediction]", top: int, width: int) -> N
 
 def _print_json(predictions: "Iterable[Prediction]", top: int, skipped: "list[SkippedPhoto]") -> None:
     """One JSON document, written as photos are answered: memory stays flat."""
-    print('{"predictions": [', end="")
-    separator = "\n"
+    from fieldguide.cli._console import to_json
+
+    start, separator = '{"predictions": [\n', ",\n"
+    before = start
     for prediction in predictions:
         answers = [{"class": name, "probability": share} for name, share in prediction.top(top)]
-        print(
-            separator + json.dumps({"photo": prediction.photo, "answers": answers}, ensure_ascii=False),
-            end="",
-        )
-        separator = ",\n"
+        print(before + to_json({"photo": prediction.photo, "answers": answers}), end="")
+        before = separator
     reasons = [{"photo": s.name, "reason": s.reason} for s in skipped]
-    print(f'\n], "skipped": {json.dumps(reasons, ensure_ascii=False)}}}')
+    print(f'{"" if before is separator else start}\n], "skipped": {to_json(reasons)}}}')
 
 
 def _write_csv(path: Path, predictions: "Iterable[Prediction]", top: int) -> None:
@@ -99,7 +99,7 @@ def _write_csv(path: Path, predictions: "Iterable[Prediction]", top: int) -> Non
             file = stack.enter_context(
                 stack.enter_context(written_whole(path)).open("w", encoding="utf-8", newline="")
             )
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         ranks = range(1, top + 1)
         writer.writerow(["photo", *(f"{column}_{rank}" for rank in ranks for column in ("class", "probability"))])
         for prediction in predictions:

@@ -4,9 +4,11 @@ SQLite brings what several processes and a kill at any moment ask for: locks, tr
 """
 
 import contextlib
+import math
 import os
 import shutil
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,14 @@ _DEFAULT_GB = 4.0  # 1.5 million photos of 1280 features
 _TRIM_TO = 0.8  # of the cap, so that not every run trims
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that is closed when its thread ends; Python 3.13 warns of one that is left to the collector."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it never opened
+            self.close()
+
+
 class FeatureCache:
     """The features of one backbone and preprocessing. Threads and processes may share it.
 
@@ -38,9 +48,13 @@ class FeatureCache:
     Args:
         fingerprint: of the backbone and preprocessing; it names the file.
         about: what it is, for people.
+
+    Raises:
+        CacheError: the size cap is no number above 0.
     """
 
     def __init__(self, fingerprint: str, about: str) -> None:
+        max_bytes()  # a wrong cap is refused before the work, not after it
         self.path = features_folder() / f"{fingerprint}.sqlite"
         self.fault: str | None = None
         self._local = threading.local()
@@ -49,6 +63,7 @@ class FeatureCache:
             with self._connection() as connection:
                 connection.executescript(_SCHEMA)
                 connection.execute("INSERT OR IGNORE INTO about VALUES ('backbone', ?)", (about,))
+            os.utime(self.path)  # used now: trim_cache goes by it
 
     def get(self, digest: bytes) -> Features | None:
         """Return the feature (D,) of the photo with that content digest, if it is known."""
@@ -77,8 +92,9 @@ class FeatureCache:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, timeout=_WAIT_S)
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection = sqlite3.connect(self.path, timeout=_WAIT_S, check_same_thread=False, factory=_Connection)
+            with contextlib.suppress(sqlite3.OperationalError):  # another process is turning the new file to WAL
+                connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             self._local.connection = connection
         return connection
@@ -107,28 +123,34 @@ def max_bytes() -> int:
 
 def trim_cache() -> None:
     """Bring the features under their cap: the oldest of the backbones used least recently go first."""
-    sizes = {path: _size(path) for path in features_folder().glob("*.sqlite")}
-    excess = sum(sizes.values()) - max_bytes()
-    if excess <= 0:
-        return
-    excess += int((1 - _TRIM_TO) * max_bytes())
-    for path in sorted(sizes, key=lambda p: p.stat().st_mtime):
-        share = min(1.0, excess / sizes[path])
-        with (
-            contextlib.suppress(sqlite3.Error),
-            contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as db,
-        ):
-            with db:
-                db.execute(
-                    "DELETE FROM features WHERE rowid IN (SELECT rowid FROM features ORDER BY rowid "
-                    "LIMIT (SELECT CAST(ceil(count(*) * ?) AS INTEGER) FROM features))",
-                    (share,),
-                )
-            db.execute("VACUUM")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        excess -= sizes[path] - _size(path)
-        if excess <= 0:
-            return
+    cap = max_bytes()
+    with contextlib.suppress(OSError):  # another process cleared the cache meanwhile, or it is out of reach
+        oldest_first = sorted(features_folder().glob("*.sqlite"), key=lambda path: path.stat().st_mtime)
+        sizes = {path: _size(path) for path in oldest_first}
+        excess = sum(sizes.values()) - cap
+        if excess > 0:
+            excess += int((1 - _TRIM_TO) * cap)
+        for path, size in sizes.items():
+            if excess > 0 and size:
+                _remove_oldest(path, share=min(1.0, excess / size))
+                excess -= size - _size(path)
+
+
+def _remove_oldest(path: Path, share: float) -> None:
+    last_used = path.stat().st_mtime_ns
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as db,
+    ):
+        with db:
+            (count,) = db.execute("SELECT count(*) FROM features").fetchone()
+            db.execute(
+                "DELETE FROM features WHERE rowid IN (SELECT rowid FROM features ORDER BY rowid LIMIT ?)",
+                (math.ceil(share * count),),
+            )
+        db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    os.utime(path, ns=(last_used, last_used))
 
 
 @dataclass(frozen=True)
@@ -169,13 +191,20 @@ def clear_cache() -> int:
 def _features_entry(path: Path) -> CacheEntry:
     name, photos = path.stem, None
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as db:
-        name = db.execute("SELECT value FROM about WHERE key = 'backbone'").fetchone()[0]
-        photos = db.execute("SELECT count(*) FROM features").fetchone()[0]
+        (photos,) = db.execute("SELECT count(*) FROM features").fetchone()
+        name = dict(db.execute("SELECT key, value FROM about")).get("backbone", name)
     return CacheEntry("features", name, photos, _size(path))
 
 
 def _size(path: Path) -> int:
     """Return the bytes of a folder, or of a file and of SQLite's journals beside it."""
-    if path.is_dir():
-        return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-    return sum(p.stat().st_size for p in path.parent.glob(f"{path.name}*") if p.is_file())
+    files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}*")
+    return sum(map(_file_size, files))
+
+
+def _file_size(path: Path) -> int:
+    try:
+        status = path.stat()
+    except OSError:  # SQLite removes its journals when it is done with them
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fieldguide.data.image_set import ImageSet, SkippedPhoto, content_digest
 from fieldguide.embed.cache import FeatureCache, Features, trim_cache
 from fieldguide.embed.engines import ENGINES, Engine, choose_engine
-from fieldguide.errors import DataError, PhotoError
+from fieldguide.errors import DataError, PhotoError, WeightsError
 from fieldguide.paths import cache_folder
 from fieldguide.progress import Progress, silent
 from fieldguide.weights.backbone import Backbone
@@ -88,6 +88,7 @@ class Embedder:
 
         Raises:
             DataError: strict, and a photo can't be used.
+            WeightsError: a feature is no number that float16 holds, so the weights can't be right.
         """
         chunks = list(self.stream(images, on_progress, stage))
         if not chunks:
@@ -106,9 +107,10 @@ class Embedder:
 
         Raises:
             DataError: strict, and a photo can't be used.
+            WeightsError: a feature is no number that float16 holds, so the weights can't be right.
         """
         size = self.backbone.preprocess.size_px
-        ahead = max(8, _AHEAD_BYTES // (size * size * self.backbone.preprocess.channels))
+        ahead = min(_CHUNK, max(8, _AHEAD_BYTES // (size * size * self.backbone.preprocess.channels)))
 
         def load(index: int) -> _Loaded:
             return self._load(images, index)
@@ -119,11 +121,11 @@ class Embedder:
             nonlocal done
             for item in loaded:
                 done += 1
-                if done % max(1, total // 500) == 0 or done == total:
+                if done % -(-total // 500) == 0 or done == total:
                     on_progress(stage, done, total)
                 yield item
 
-        loaded = report(_in_threads(load, range(total), ahead=ahead))
+        loaded = report(in_threads(load, range(total), ahead=ahead))
         while chunk := list(self._through_network(islice(loaded, _CHUNK))):
             yield self._collect(images, chunk)
 
@@ -135,9 +137,10 @@ class Embedder:
             feature = self.cache.get(digest)
             picture = self.backbone.preprocess(photo) if feature is None else None
         except (PhotoError, OSError) as error:
+            reason = str(error) or type(error).__name__
             if self.strict:
-                raise DataError(f"{images.photo_names[index]}: {error}; stopped, as --strict asks") from error
-            return _Loaded(index, reason=str(error) or type(error).__name__)
+                raise DataError(f"{images.photo_names[index]}: {reason}; stopped, as --strict asks") from error
+            return _Loaded(index, reason=reason)
         return _Loaded(index, digest, feature, picture)
 
     def _through_network(self, loaded: Iterable[_Loaded]) -> Iterator[_Loaded]:
@@ -158,13 +161,23 @@ class Embedder:
             fresh: list[_Loaded] = []
             for feature in self.engine.embed(chain([first], source)):
                 item = waiting.popleft()
-                item.feature, item.picture = feature.astype(np.float16), None
+                item.feature, item.picture = self._halve(feature), None
                 fresh.append(item)
                 if len(fresh) == _KEEP_EVERY:
                     self._keep(fresh)
             self._keep(fresh)
             trim_cache()
         yield from items
+
+    def _halve(self, feature: npt.NDArray[np.float32]) -> Features:
+        with np.errstate(over="ignore"):
+            half = feature.astype(np.float16)
+        if not np.isfinite(half).all():
+            raise WeightsError(
+                f"{self.backbone.name} gives a photo the feature {feature[~np.isfinite(half)][0]}; features are "
+                f"numbers from -65504 to 65504: its weights are damaged, or of another network"
+            )
+        return half
 
     def _keep(self, fresh: list[_Loaded]) -> None:
         features = np.stack([item.feature for item in fresh if item.feature is not None]) if fresh else None
@@ -195,7 +208,7 @@ def _fingerprint(backbone: Backbone) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _in_threads(function: Callable[[int], T], inputs: Iterable[int], *, ahead: int) -> Iterator[T]:
+def in_threads(function: Callable[[int], T], inputs: Iterable[int], *, ahead: int) -> Iterator[T]:
     """Yield ``function`` of each input, in order, worked on in threads at most ``ahead`` of what was taken."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     source = iter(inputs)

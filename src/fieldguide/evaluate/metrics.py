@@ -85,14 +85,16 @@ def evaluate(
         class_names: (K,).
 
     Raises:
-        ValueError: the shapes don't match, or there is nothing to judge.
+        ValueError: the shapes don't match, a label is out of range, or there is nothing to judge.
     """
-    count, num_classes = probs.shape
-    if count == 0 or labels.shape != (count,) or num_classes != len(class_names):
+    count, num_classes = len(labels), len(class_names)
+    if count == 0 or labels.shape != (count,) or probs.shape != (count, num_classes):
         raise ValueError(
-            f"probs {probs.shape}, labels {labels.shape} and {len(class_names)} class names don't match, "
+            f"probs {probs.shape}, labels {labels.shape} and {num_classes} class names don't match, "
             "or there is nothing to judge"
         )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(f"labels go from {labels.min()} to {labels.max()}; expected 0 to {num_classes - 1}")
     answers = probs.argmax(axis=1)
     confusion = np.zeros((num_classes, num_classes), np.int64)
     np.add.at(confusion, (labels, answers), 1)

@@ -9,11 +9,10 @@ from fieldguide.registry import Registry, did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
-MODELS: Registry[Callable[..., Any]] = Registry("model", "fieldguide.models")
-register_model = MODELS.register
-
-
 TIMM_PREFIX = "timm:"
+
+MODELS: Registry[Callable[..., Any]] = Registry("model", "fieldguide.models", besides=f"{TIMM_PREFIX}NAME")
+register_model = MODELS.register
 
 
 def create_model(name: str, **arguments: Any) -> "nn.Module":  # noqa: ANN401 - each factory types its own

@@ -44,7 +44,8 @@ STAGES = (  # Table 1 of the EfficientNet paper
 class SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow's "SAME": an odd pixel of padding goes to the bottom and right.
 
-    The reference weights expect it; symmetric padding would shift every layer of stride 2.
+    The reference weights expect it; symmetric padding would shift every layer of stride 2. No kernel is smaller
+    than its stride.
 
     Images (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
     """
@@ -57,7 +58,8 @@ class SameConv2d(nn.Conv2d):
 
 
 def _same_padding(size: int, kernel_size: int, stride: int) -> int:
-    return max((-(-size // stride) - 1) * stride + kernel_size - size, 0)
+    """Return how many pixels the last step reads past the edge; without a branch, so that tracing can follow."""
+    return kernel_size - stride + -size % stride
 
 
 class ConvNormAct(nn.Sequential):
@@ -155,7 +157,7 @@ def _initialise(module: nn.Module) -> None:
 
 @register_model(
     params=4_652_008,
-    macs=385_000_000,
+    macs=385_187_552,
     input_size_px=224,
     source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
 )

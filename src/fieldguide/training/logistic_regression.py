@@ -18,13 +18,15 @@ Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 STRENGTHS = tuple(10.0**exponent for exponent in np.arange(1, -5.5, -0.5))
-"""L2 strengths tried, from strong to weak: the penalty's factor beside the mean log loss a photo."""
+"""L2 strengths tried on the folds, from strong to weak: the penalty's factor beside their mean log loss a photo."""
 
 NUM_FOLDS = 3
+_UNTRIED = 0.1  # the strength where no class has two photos to try one with
 _ROWS = 8192
 _MIN_STD = 1e-4  # of a feature; one that hardly varies is left as it is
 _CV_PHOTOS = 5000  # more photos move the best strength little; for many classes ten a class
-_FAST_TOLERANCE, _FULL_TOLERANCE = 1e-3, 1e-4  # of the gradient's largest entry
+_ENOUGH_HELD_OUT = 3000  # photos in one fold that make the other folds needless
+_FAST_TOLERANCE, _FULL_TOLERANCE = 1e-3, 1e-4  # of the gradient's largest entry, up to ten classes
 _ONE_THREAD_BELOW = 2e9  # multiply-adds a pass; below it two BLAS libraries' threads only get in each other's way
 
 
@@ -33,7 +35,7 @@ class Trial:
     """One strength and how it did on the folds held out.
 
     Args:
-        strength: of the L2 penalty.
+        strength: of the L2 penalty, beside the mean log loss over all photos.
         log_loss: mean over the photos of the folds held out, natural logarithm.
         top1: share of them answered rightly.
     """
@@ -82,7 +84,7 @@ def fit_head(
     values = np.ascontiguousarray(features, dtype=np.float32)
     weights = _balancing_weights(labels, num_classes) if balanced else np.ones(count, np.float32)
     trials = _try_strengths(values, labels, weights, num_classes, on_progress)
-    strength = min(trials, key=lambda t: t.log_loss).strength if trials else 0.1
+    strength = min(trials, key=lambda t: t.log_loss).strength if trials else _UNTRIED
     problem = _Problem(values, labels, weights, num_classes)
     on_progress("head", 0, 1)
     solution = problem.solve(strength, problem.start(), _FULL_TOLERANCE)
@@ -111,6 +113,11 @@ def _try_strengths(
         if len(outside):
             problem = _Problem(features[inside], labels[inside], weights[inside], num_classes)
             folds.append((problem, features[outside], labels[outside], weights[outside]))
+        if len(outside) >= _ENOUGH_HELD_OUT:
+            break
+    # The best penalty beside the sum of losses hardly depends on the number of photos, so beside their mean it
+    # shrinks as photos are added: what is best for a fold is weakened to be best for all.
+    share = sum(problem.num_photos for problem, *_ in folds) / len(folds) / len(labels)
     solutions = [problem.start() for problem, *_ in folds]
     trials: list[Trial] = []
     for number, strength in enumerate(STRENGTHS):
@@ -123,7 +130,7 @@ def _try_strengths(
             mass += float(held_weights.sum())
             hits += int((probs.argmax(axis=1) == held_labels).sum())
             count += len(held_labels)
-        trials.append(Trial(strength, losses / mass, hits / count))
+        trials.append(Trial(strength * share, losses / mass, hits / count))
         on_progress("strength", number + 1, len(STRENGTHS))
         if len(trials) > 2 and trials[-3].log_loss < trials[-2].log_loss < trials[-1].log_loss:
             break
@@ -167,14 +174,23 @@ class _Problem:
         self._shape = (features.shape[1] + 1, num_classes)
         self._mean, self._std = _moments(features)
 
+    @property
+    def num_photos(self) -> int:
+        """How many photos there are to fit."""
+        return len(self._labels)
+
     def start(self) -> npt.NDArray[np.float64]:
         """Return the solution to begin with: nothing known."""
         return np.zeros(self._shape)
 
     def solve(self, strength: float, start: npt.NDArray[np.float64], tolerance: float) -> npt.NDArray[np.float64]:
-        """Minimise from ``start`` until no entry of the gradient exceeds ``tolerance``."""
+        """Minimise from ``start`` until no entry of the gradient exceeds ``tolerance``.
+
+        Its entries are means over all photos, of which one class has but a K-th: the more classes, the smaller.
+        """
         from scipy.optimize import minimize
 
+        tolerance *= min(1, 10 / self._shape[1])
         work = 2.0 * self._features.size * self._shape[1]
         with _one_blas_thread() if work < _ONE_THREAD_BELOW else contextlib.nullcontext():
             result = minimize(

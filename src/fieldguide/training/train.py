@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fieldguide.data import ImageSet, open_images
 from fieldguide.data.image_set import NO_LABEL, UNSPLIT, SkippedPhoto
-from fieldguide.data.layout import EXPECTED
+from fieldguide.data.layout import EXPECTED, readable
 from fieldguide.data.preprocess import Fit
 from fieldguide.data.splits import hold_out
 from fieldguide.embed import Embedder, Embedding
@@ -179,7 +179,7 @@ def _data_facts(
     pairs = sorted(d + names[k].encode() for d, k in zip(embedding.digests, labels, strict=True))
     train, held = (np.bincount(labels[mask], minlength=len(names)) for mask in (~held_out, held_out))
     return {
-        "name": images.name,
+        "name": readable(images.name),
         "fingerprint": hashlib.sha256(b"".join(pairs)).hexdigest(),
         "split": "given" if images.is_split else "by content",
         "num_train": int(train.sum()),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fieldguide.data.preprocess import Fit, Preprocess
 from fieldguide.errors import WeightsError
 from fieldguide.models import TIMM_PREFIX, create_model
-from fieldguide.weights.tensors import Weights
+from fieldguide.weights.tensors import Weights, check_is_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -91,8 +91,8 @@ def load_backbone(
         ValueError: size_px or fit is out of its range.
     """
     file = None if weights is None else Path(weights).expanduser()
-    if file is not None and not file.is_file():
-        raise WeightsError(f"{file} is not there; expected a .safetensors file of weights")
+    if file is not None:
+        check_is_file(file)
     if name.startswith(TIMM_PREFIX):
         from fieldguide.weights.timm_weights import load_timm_weights
 

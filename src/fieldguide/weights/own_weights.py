@@ -1,7 +1,8 @@
 """Weights of our own architectures: installed with a package, or in a file."""
 
+import contextlib
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fieldguide.data.preprocess import Preprocess
@@ -30,7 +31,7 @@ class InstalledWeights:
 
 LITE0 = InstalledWeights(
     file_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    fingerprint="4ea3c5fe254d8ce436ad8e745c67cf6fde094e2a2497619e65d5db7db9a8f736",
+    fingerprint="a8b15c808cedb17a26fdd48ef9585be63538952ec723881e8c236a38fd2f6cc3",
     preprocess=Preprocess(size_px=224, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3),
 )
 
@@ -44,14 +45,16 @@ def load_own_weights(name: str, file: Path | None) -> tuple[Weights, Preprocess]
 
     Raises:
         UnknownNameError: there is no such model.
-        WeightsError: the installed weights are not those that fieldguide knows.
+        WeightsError: none are installed for it; those that are, read later, are not those that fieldguide knows.
     """
+    preprocess = LITE0.preprocess
     if name != "efficientnet_lite0":
-        MODELS[name]
+        preprocess = replace(preprocess, size_px=MODELS[name].facts["input_size_px"])
+    if file is not None:
+        return Weights(lambda: _body(read_tensors(file))), preprocess
+    if name != "efficientnet_lite0":
         raise WeightsError(f"no weights are installed for {name}; pass a file with --weights")
-    if file is None:
-        return Weights(_installed_lite0, LITE0.fingerprint), LITE0.preprocess
-    return Weights(lambda: _body(read_tensors(file))), LITE0.preprocess
+    return Weights(_installed_lite0, LITE0.fingerprint), preprocess
 
 
 def _body(tensors: Tensors) -> Tensors:
@@ -63,7 +66,7 @@ def _body(tensors: Tensors) -> Tensors:
 def _installed_lite0() -> Tensors:
     """Read the installed weights; the first time, by torch, and then from safetensors in the cache."""
     converted = cache_folder() / "weights" / f"efficientnet_lite0-{LITE0.file_sha256[:16]}.safetensors"
-    if converted.is_file():
+    with contextlib.suppress(WeightsError, OSError):  # not there yet, damaged, or out of reach: made anew
         tensors: Tensors = read_tensors(converted)
         if fingerprint(tensors) == LITE0.fingerprint:
             return tensors
@@ -79,9 +82,7 @@ def _installed_lite0() -> Tensors:
         )
     state = torch.load(installed, map_location="cpu", weights_only=True)
     tensors = _body({name: tensor.numpy() for name, tensor in state.items()})
-    try:
-        with written_whole(converted) as draft:
-            draft.write_bytes(serialise(tensors))
-    except OSError:  # a cache that can't be written costs time at the next start, nothing else
-        pass
+    # A cache that can't be written costs time at the next start, nothing else.
+    with contextlib.suppress(OSError), written_whole(converted) as draft:
+        draft.write_bytes(serialise(tensors))
     return tensors

@@ -36,6 +36,11 @@ class Weights:
         return self._load()
 
     @property
+    def are_loaded(self) -> bool:
+        """Whether the tensors have been read."""
+        return "tensors" in vars(self)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the tensors: of what they are, not of where they came from."""
         if self._fingerprint is None:
@@ -51,26 +56,38 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """
     from safetensors.numpy import load_file
 
-    if not path.is_file():
-        raise WeightsError(f"{path} is not there; expected a .safetensors file of weights")
+    check_is_file(path)
     try:
         return dict(load_file(path))
-    except Exception as error:  # safetensors raises its own type, OSError, or KeyError for an unknown dtype
-        raise WeightsError(f"{path} can't be read as safetensors: {error}") from error
+    except Exception as error:  # its own type, OSError, or TypeError for a dtype that numpy lacks
+        raise WeightsError(
+            f"{path} can't be read as safetensors: {error}; expected tensors of float32 or float16"
+        ) from error
+
+
+def check_is_file(path: Path) -> None:
+    """Make sure that there is a file to read.
+
+    Raises:
+        WeightsError: there is none, or it is a folder.
+    """
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "not there"
+        raise WeightsError(f"{path} is {found}; expected a .safetensors file of weights")
 
 
 def serialise(tensors: Tensors) -> bytes:
     """Return the arrays as a safetensors file; safetensors itself would write strided arrays scrambled."""
     from safetensors.numpy import save
 
-    return bytes(save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
+    return bytes(save({name: np.asarray(array, order="C") for name, array in tensors.items()}))
 
 
 def fingerprint(tensors: Tensors) -> str:
     """Return a SHA-256, in hexadecimal, of the names, types, shapes and values, whatever their order or file."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
+        array = np.asarray(tensors[name], order="C")  # ascontiguousarray would make a scalar a vector
         digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

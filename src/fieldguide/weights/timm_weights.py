@@ -1,5 +1,6 @@
 """Weights of timm's models: downloaded from the Hub by timm, or a file."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ def load_timm_weights(name: str, file: Path | None, size_px: int | None) -> tupl
     tensors = _downloaded(name, config) if file is None else read_tensors(file)
     heads = config.get("classifier") or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
-    body = {k: v for k, v in tensors.items() if not any(k.startswith(f"{head}.") for head in heads)}
+    # A classifier can have layers before its last, such as a norm, that timm leaves out together with it.
+    around = tuple(f"{head.rpartition('.')[0] or head}." for head in heads)
+    wanted = network.state_dict()
+    body = {k: v for k, v in tensors.items() if k in wanted or not k.startswith(around)}
     interpolation = config.get("interpolation", "bicubic")
     return Weights(lambda: body), Preprocess(
         size_px=own_size,
@@ -45,6 +49,8 @@ def _downloaded(name: str, config: dict[str, Any]) -> Tensors:
     if not where:
         raise WeightsError(f"timm has no pretrained weights for {name}; pass a file with --weights")
     try:
+        if config.get("hf_hub_id"):
+            _check_hub_answers(config["hf_hub_id"])
         network = import_timm().create_model(name.removeprefix(TIMM_PREFIX), pretrained=True, num_classes=0)
     except Exception as error:  # of the Hub's client, of urllib or of timm: each has its own kinds
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -53,3 +59,19 @@ def _downloaded(name: str, config: dict[str, Any]) -> Tensors:
             "model.safetensors from there on another computer and pass it as --weights model.safetensors"
         ) from error
     return {key: tensor.numpy() for key, tensor in network.state_dict().items()}
+
+
+def _check_hub_answers(repository: str) -> None:
+    """Ask the Hub once, unless it has been asked before: its client asks twelve times, a minute long, and says so.
+
+    Raises:
+        Exception: the client's own, where nothing answers.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    repository = repository.partition("@")[0]
+    files = ("model.safetensors", "pytorch_model.bin")
+    if not any(isinstance(try_to_load_from_cache(repository, file), str) for file in files):
+        with contextlib.suppress(HfHubHTTPError):  # an answer, though no file of that name
+            get_hf_file_metadata(hf_hub_url(repository, files[0]), timeout=10)

@@ -2,6 +2,8 @@
 
 import contextlib
 import importlib.util
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fieldguide.data.preprocess import Preprocess
 from fieldguide.embed.engines import register_engine
+from fieldguide.embed.engines._openvino_conversion import convert_to
 from fieldguide.libraries import import_openvino
-from fieldguide.paths import written_whole
 from fieldguide.weights.backbone import Backbone
 
 _BATCH_SIZE = 4  # the least time a photo of 1, 2, 4, 8, 16 and 32 on two cores, see benchmarks/engines.py
@@ -26,59 +27,22 @@ def _is_installed() -> bool:
 
 @register_engine("openvino", order=1, available=_is_installed)
 def openvino_cpu(backbone: Backbone, folder: Path) -> "OpenVinoCpu":
-    """Convert the backbone, or read what was converted before, and compile it for this processor."""
+    """Convert the backbone, or read what was converted before; both are compiled for this processor."""
     ov = import_openvino()
     core = ov.Core()
     kept = folder / f"openvino-{ov.get_version().split('-')[0]}"
-    if (kept / "network.xml").is_file():
-        return OpenVinoCpu(core, core.read_model(kept / "network.xml"))
-    network = convert(backbone)
+    network = kept / "network.xml"
     try:
-        with written_whole(kept) as draft:
-            draft.mkdir()
-            ov.save_model(network, draft / "network.xml", compress_to_fp16=False)
+        if network.is_file():
+            with contextlib.suppress(RuntimeError):
+                return OpenVinoCpu(core, core.read_model(network))
+            shutil.rmtree(kept, ignore_errors=True)  # damaged
+        convert_to(backbone, kept)
+        return OpenVinoCpu(core, core.read_model(network))
     except OSError:  # a cache that can't be written costs time at the next start, nothing else
-        pass
-    return OpenVinoCpu(core, network)
-
-
-def convert(backbone: Backbone) -> Any:  # noqa: ANN401 - OpenVINO has no types
-    """Return an OpenVINO model: one picture uint8 (1, H, W, C) -> features (1, D), normalisation inside."""
-    import torch
-
-    ov = import_openvino()
-    preprocess = backbone.preprocess
-    example = torch.zeros(1, preprocess.channels, preprocess.size_px, preprocess.size_px)
-    with torch.no_grad(), _one_thread():
-        # Traced here and not by OpenVINO, which checks its trace by running the network twice more.
-        traced = torch.jit.trace(backbone.build(), example, check_trace=False)  # type: ignore[no-untyped-call]
-        network = ov.convert_model(traced, example_input=example)
-    network.reshape(list(example.shape))
-    return _with_normalisation(network, preprocess)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: its waiting threads spin, and take the cores that decode photos meanwhile."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _with_normalisation(network: Any, preprocess: Preprocess) -> Any:  # noqa: ANN401
-    ov = import_openvino()
-    builder = ov.preprocess.PrePostProcessor(network)
-    builder.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
-    builder.input().model().set_layout(ov.Layout("NCHW"))
-    builder.input().preprocess().convert_element_type(ov.Type.f32).mean([255 * m for m in preprocess.mean]).scale(
-        [255 * s for s in preprocess.std]
-    )
-    return builder.build()
+        with tempfile.TemporaryDirectory() as elsewhere:
+            convert_to(backbone, Path(elsewhere) / kept.name)
+            return OpenVinoCpu(core, core.read_model(Path(elsewhere) / kept.name / "network.xml"))
 
 
 class OpenVinoCpu:
@@ -88,7 +52,7 @@ class OpenVinoCpu:
         self._core = core
         self._network = network
         self._precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
-        self._requests_by_size: dict[int, list[Any]] = {}
+        self._compiled_by_size: dict[int, Any] = {}
 
     @property
     def description(self) -> str:
@@ -100,7 +64,7 @@ class OpenVinoCpu:
         source = iter(pictures)
         batch = list(islice(source, _BATCH_SIZE))
         size = len(batch)  # below the batch size where there are no more: one photo doesn't pay for four
-        idle = list(self._requests(size)) if batch else []
+        idle = self._requests(size) if batch else []
         busy: deque[tuple[Any, int]] = deque()
         while batch:
             if not idle:
@@ -115,15 +79,19 @@ class OpenVinoCpu:
             yield from _finish(busy, idle)
 
     def _requests(self, batch_size: int) -> list[Any]:
-        """Return requests for batches of that size: as many as the processor works at, and as many to wait."""
-        if batch_size not in self._requests_by_size:
+        """Make requests for batches of that size: as many as the processor works at, and as many to wait.
+
+        They are made anew for every stream, in a fraction of a millisecond: two streams may go at once, and one
+        may be left in its middle.
+        """
+        if batch_size not in self._compiled_by_size:
             network = self._network.clone()
             network.reshape([batch_size, *network.input().partial_shape[1:]])
             config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": self._precision}
-            compiled = self._core.compile_model(network, "CPU", config)
-            at_work = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-            self._requests_by_size[batch_size] = [compiled.create_infer_request() for _ in range(2 * at_work)]
-        return self._requests_by_size[batch_size]
+            self._compiled_by_size[batch_size] = self._core.compile_model(network, "CPU", config)
+        compiled = self._compiled_by_size[batch_size]
+        at_work = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        return [compiled.create_infer_request() for _ in range(2 * at_work)]
 
 
 def _finish(busy: deque[tuple[Any, int]], idle: list[Any]) -> Iterator[npt.NDArray[np.float32]]:

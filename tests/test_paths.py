@@ -1,0 +1,75 @@
+"""Where files are kept, and that they appear whole or not at all."""
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from fieldguide.paths import cache_folder, written_whole
+
+
+def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("FIELDGUIDE_CACHE", str(tmp_path / "größer"))
+    assert cache_folder() == tmp_path / "größer"
+    monkeypatch.setenv("FIELDGUIDE_CACHE", "~/photos")
+    assert cache_folder() == Path.home() / "photos"
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_the_cache_is_the_users_where_no_variable_says(monkeypatch, value):
+    monkeypatch.delenv("FIELDGUIDE_CACHE") if value is None else monkeypatch.setenv("FIELDGUIDE_CACHE", value)
+    assert cache_folder() == platformdirs.user_cache_path("fieldguide")
+
+
+def test_a_file_appears_when_all_went_well(tmp_path):
+    target = tmp_path / "new" / "folder" / "notes.txt"
+    with written_whole(target) as draft:
+        draft.write_text("whole")
+        assert not target.exists()
+        assert draft.parent == target.parent  # on the same disk: the rename is one step
+    assert target.read_text() == "whole"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_file_that_was_there_is_replaced(tmp_path):
+    target = tmp_path / "notes.txt"
+    target.write_text("old")
+    with written_whole(target) as draft:
+        draft.write_text("new")
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("interruption", [OSError("no space"), KeyboardInterrupt()])
+@pytest.mark.parametrize("is_folder", [False, True], ids=["file", "folder"])
+def test_an_interruption_leaves_the_target_as_it_was_and_nothing_beside_it(tmp_path, interruption, is_folder):
+    target = tmp_path / "target"
+    target.write_text("old")
+    with pytest.raises(type(interruption)), written_whole(target) as draft:
+        if is_folder:
+            draft.mkdir()
+            (draft / "part").write_text("half")
+        else:
+            draft.write_text("half")
+        raise interruption
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_of_two_that_write_the_same_folder_the_first_wins(tmp_path):
+    target = tmp_path / "network"
+    with written_whole(target) as late:
+        late.mkdir()
+        (late / "weights").write_text("late")
+        with written_whole(target) as early:
+            early.mkdir()
+            (early / "weights").write_text("early")
+    assert (target / "weights").read_text() == "early"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_where_a_file_shall_be_is_an_error(tmp_path):
+    target = tmp_path / "notes.txt"
+    target.mkdir()
+    with pytest.raises(OSError, match=r"notes\.txt"), written_whole(target) as draft:
+        draft.write_text("new")
+    assert list(tmp_path.iterdir()) == [target]

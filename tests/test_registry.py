@@ -1,0 +1,74 @@
+"""Names, discovery by folder, and what an unknown name is told."""
+
+import pytest
+
+from fieldguide.errors import UnknownNameError
+from fieldguide.registry import Registry, did_you_mean
+
+PLUG_INS = {
+    "__init__.py": """
+from fieldguide.registry import Registry
+BIRDS = Registry('bird', __name__, besides='egg:NAME')
+""",
+    "owls.py": "from . import BIRDS\n\n@BIRDS.register(legs=2)\ndef barn_owl(): return 'hoo'\n",
+    "ducks.py": "from . import BIRDS\n\n@BIRDS.register('pond-duck', legs=2)\ndef make_duck(): return 'quack'\n",
+    "_private.py": "raise RuntimeError('a module with an underscore is not a plug-in')\n",
+}
+
+
+@pytest.fixture
+def birds(tmp_path, monkeypatch) -> Registry:
+    """A registry whose plug-ins are files of a package, made anew under its own name."""
+    package = tmp_path / tmp_path.name
+    package.mkdir()
+    for name, source in PLUG_INS.items():
+        (package / name).write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    return __import__(package.name).BIRDS
+
+
+def test_every_module_of_the_package_registers_itself(birds):
+    assert birds.names() == ["barn_owl", "pond-duck"]
+    assert [entry.name for entry in birds.entries()] == birds.names()
+    assert birds["pond-duck"].factory() == "quack"
+    assert birds["barn_owl"].facts == {"legs": 2}
+    assert "barn_owl" in birds
+    assert "make_duck" not in birds
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("barn_owel", "^no bird is called 'barn_owel', did you mean 'barn_owl'[?]$"),
+        ("zebra", "^no bird is called 'zebra'; known: barn_owl, pond-duck, egg:NAME$"),
+        ("", "^no bird is called ''; known: "),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_near_ones_or_all(birds, name, message):
+    with pytest.raises(UnknownNameError, match=message):
+        birds[name]
+
+
+def test_a_name_is_registered_once(birds):
+    with pytest.raises(ValueError, match="bird 'robin' is registered twice; names must be unique"):
+        for _ in range(2):
+            birds.register("robin")(lambda: None)
+
+
+def test_a_plug_in_that_fails_says_so_each_time(birds, tmp_path):
+    (tmp_path / tmp_path.name / "finch.py").write_text("import no_such_library\n")
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+            birds.names()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("rose", ", did you mean 'roses'?"),
+        ("roses", ", did you mean 'roses' or 'rosen'?"),
+        ("tulip", ""),
+    ],
+)
+def test_did_you_mean_names_the_near_ones(name, hint):
+    assert did_you_mean(name, ["roses", "daisies"] + ["rosen"] * (name == "roses")) == hint

