@@ -448,7 +448,7 @@ print(kills)
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL and fork")
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("manner", "kills"), [("every operation", 12), ("any moment", 60)])
+@pytest.mark.parametrize(("manner", "kills"), [("every operation", 5), ("any moment", 60)])
 def test_a_save_that_is_killed_leaves_a_whole_guide_old_or_new(tmp_path, form, manner, kills):
     path = tmp_path / form
     command = [sys.executable, "-c", SAVE_UNDER_KILL, str(path), manner]

@@ -92,8 +92,11 @@ def train(
     print_line()
     if guide.evaluation is not None:
         print_evaluation(guide.evaluation)
+        if guide.evaluation.left_out:
+            note(f"{guide.evaluation.left_out} photos held out are among those to learn from, and were not judged")
     else:
-        note("too few photos to hold any out: how good this guide is, is not known")
+        why = "all that are held out are among those to learn from" if facts["num_held_out"] else "too few photos"
+        note(f"{why}: how good this guide is, is not known")
     print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
     if facts["unlabelled"]:
         note(f"{facts['unlabelled']} files lie outside the class folders and were left out")
