@@ -17,6 +17,7 @@ import fieldguide as fg
 from fieldguide.data import SkippedPhoto
 from fieldguide.errors import DataError, EngineError, GuideError, PhotoError, UnknownNameError
 from fieldguide.guide import Prediction, choose_part, digest_prefixes
+from fieldguide.guide_format import GuideFiles, write_guide
 
 FORMS = ("again.guide", "again.zip")
 
@@ -28,7 +29,9 @@ def red(colours) -> Path:
 
 @pytest.fixture
 def split_folder(image_folder) -> Path:
-    return image_folder({"train/red": 6, "train/blue": 6, "val/red": 3, "val/blue": 4, "test/red": 2, "test/blue": 2})
+    return image_folder(
+        {"train/red": 6, "train/blue": 6, "val/red": 3, "val/blue": 4, "test/red": 2, "test/blue": 2}
+    )
 
 
 # Answers
@@ -120,7 +123,9 @@ def test_an_image_whose_file_is_cut_short_is_a_bad_photo_too(colour_guide, red):
     ("photo", "kind"), [(7, "int"), (None, "NoneType"), (["a.jpg"], "list"), (np.zeros((4, 4, 3)), "float64")]
 )
 def test_what_is_no_photo_is_a_wrong_call(colour_guide, photo, kind):
-    with pytest.raises(TypeError, match=f"a photo of {kind}; it must be a path, bytes, uint8 pixels, or a PIL image"):
+    with pytest.raises(
+        TypeError, match=f"a photo of {kind}; it must be a path, bytes, uint8 pixels, or a PIL image"
+    ):
         colour_guide.predict(photo)
 
 
@@ -239,13 +244,11 @@ def test_facts_that_do_not_fit_are_damage(saved_guide, tmp_path, fact, value, me
 
 @pytest.mark.parametrize("missing", ["head.weight", "head.bias", "training_photos"])
 def test_a_model_that_lacks_a_tensor_is_damage(colour_guide, tmp_path, monkeypatch, missing):
-    from fieldguide import guide_format, guide as guide_module  # fmt: skip
-
-    def without(path: Path, files: guide_format.GuideFiles) -> None:
+    def without(path: Path, files: GuideFiles) -> None:
         del files.tensors[missing]
-        guide_format.write_guide(path, files)
+        write_guide(path, files)
 
-    monkeypatch.setattr(guide_module, "write_guide", without)
+    monkeypatch.setattr("fieldguide.guide.write_guide", without)
     with pytest.raises(GuideError, match=rf"x\.guide is damaged: KeyError: '{missing}'"):
         fg.load(colour_guide.save(tmp_path / "x.guide"))
 
@@ -259,7 +262,11 @@ def test_an_engine_is_chosen_by_name_and_agrees(saved_guide, red):
     ("engine", "kind", "message"),
     [
         ("openvin", UnknownNameError, "no engine is called 'openvin', did you mean 'openvino'"),
-        ("torch-mps" if sys.platform != "darwin" else "torch-cuda", EngineError, "'torch-.*' does not run on this"),
+        (
+            "torch-mps" if sys.platform != "darwin" else "torch-cuda",
+            EngineError,
+            "'torch-.*' does not run on this",
+        ),
     ],
 )
 def test_an_engine_that_is_not_here_is_named(saved_guide, red, engine, kind, message):
@@ -274,7 +281,9 @@ def test_what_it_was_trained_on_is_left_out_and_counted(colour_guide, colours):
     found = colour_guide.evaluate(colours)
     assert found.left_out == len(colour_guide.seen) == colour_guide.facts["data"]["num_train"]
     assert found.num_photos + found.left_out == 36
-    assert replace(found, left_out=0) == colour_guide.evaluation, "the same photos were held out when it was trained"
+    assert replace(found, left_out=0) == colour_guide.evaluation, (
+        "the same photos were held out when it was trained"
+    )
 
 
 def test_what_it_was_trained_on_is_known_by_its_content(colour_guide, colours, tmp_path):

@@ -49,6 +49,11 @@ def predict(
             else:
                 done += 1
                 yield result
+        if not done:
+            first = skipped[0]
+            raise DataError(
+                f"none of {len(skipped)} photos could be used; the first: {first.name}: {first.reason}"
+            )
 
     with progress_bars() as on_progress:
         predictions = answered(loaded.predict_many(photos, on_progress))
@@ -58,10 +63,6 @@ def predict(
             _print_json(predictions, top, skipped)
         else:
             _print_lines(predictions, top, max(map(len, loaded.class_names)))
-    if not done:
-        raise DataError(
-            f"none of {len(skipped)} photos could be used; the first: {skipped[0].name}: {skipped[0].reason}"
-        )
     if not as_json:
         print_skipped(skipped)
     if csv_file is not None and str(csv_file) != "-":

@@ -25,7 +25,7 @@ FEATURES_VERSION = 1  # raise it when decoding or fitting changes what a photo's
 
 _CHUNK = 4096  # photos a step of a stream
 _KEEP_EVERY = 256  # photos a transaction: what a kill can lose
-_AHEAD_BYTES = 128 << 20  # decoded pictures that may wait for the network, which starts up meanwhile
+_AHEAD_BYTES = 192 << 20  # decoded pictures that may wait for the network, which starts up meanwhile
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 STRENGTHS = tuple(10.0**exponent for exponent in np.arange(1, -5.5, -0.5))
-"""L2 strengths tried on the folds, from strong to weak: the penalty's factor beside their mean log loss a photo."""
+"""L2 strengths tried on the folds, from strong to weak: the penalty's factor beside the mean log loss."""
 
 NUM_FOLDS = 3
 _UNTRIED = 0.1  # the strength where no class has two photos to try one with

@@ -1,0 +1,87 @@
+"""A user's mistakes: exit code 2, one line on standard error that names what was wrong, and nothing else."""
+
+import re
+
+import pytest
+
+
+@pytest.fixture
+def place(image_folder, saved_guide, tmp_path, monkeypatch):
+    """A folder to make mistakes in."""
+    image_folder({"red": 3, "blue": 3}, name="good")
+    image_folder({"red": 3, "purple": 3}, name="other")
+    image_folder({"red": 3}, name="one")
+    image_folder({"red": 3, "blue": 3}, name="bad")
+    for photo in (tmp_path / "bad" / "blue").iterdir():
+        photo.write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "known.guide").symlink_to(saved_guide)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+MISTAKES = {
+    "": r"no command was given\. See: fieldguide --help",
+    "trian good": r"No such command 'trian'.* See: fieldguide --help",
+    "--verbose": r"No such option: --verbose.* See: fieldguide --help",
+    "train good --epochs 3": r"No such option: --epochs.* See: fieldguide train --help",
+    "train": r"Missing argument '.*data.*'\. See: fieldguide train --help",
+    "train good more": r"Got unexpected extra argument(\(s\))? \(more\)\. See: fieldguide train --help",
+    "train good --size 5": r"Invalid value for '--size': .*32.*'5'\. See: .*",
+    "train good --size big": r"Invalid value for '--size': .*'big'\. See: .*",
+    "train good --fit stretch": r"Invalid value for '--fit': 'stretch' is not one of 'crop', 'pad', 'squash'\. .*",
+    "train goood": r"goood is not there, and no set has that name; known sets: .*",
+    "train digit": r"digit is not there, and no set has that name, did you mean 'digits'\?",
+    "train empty": r"empty holds no files; expected CLASS/\*\.jpg, or \{train,val,test\}/CLASS/\*\.jpg",
+    "train one": r"one has one class, 'red'; .*",
+    "train notes.txt": r"notes\.txt is not a set of photos: expected .*",
+    "train bad": r"bad: no photo of the class 'blue' can be used to train; 3 photos were skipped \(blue/.*",
+    "train bad --strict": r"blue/\d+\.png: empty file; stopped, as --strict asks",
+    "train good -o other": r"other is there and is not a guide; choose another name, such as other\.guide",
+    "train good -o notes.txt/x": r"notes\.txt/x can't be written: .*notes\.txt is not a folder that you may .*",
+    "train good --backbone resnet": r"no model is called 'resnet'.*",
+    "train good --weights no.safetensors": r"no\.safetensors is not there; expected a \.safetensors file.*",
+    "train good --engine abacus": r"no engine is called 'abacus'; known: .*",
+    "evaluate nope.guide good": r"nope\.guide is not there; expected a folder made by 'fieldguide train .*'",
+    "evaluate good good": r"good is not a whole guide: it lacks guide\.json",
+    "evaluate known.guide other": r"other has the class 'purple', which this guide does not know; it knows .*",
+    "evaluate known.guide good --part val": r"good has no part 'val'; it has none: it is not split",
+    "evaluate known.guide good -o notes.txt": r"notes\.txt: File exists",
+    "evaluate known.guide good --part dev": r"Invalid value for '--part': 'dev' is not one of .*",
+    "predict known.guide": r"Missing argument '.*photos.*'\. See: fieldguide predict --help",
+    "predict known.guide good/red nope.jpg": r"nope\.jpg is not there; expected photos, or folders of photos",
+    "predict known.guide nope.jpg --json": r"nope\.jpg is not there; expected photos, or folders of photos",
+    "predict known.guide good --json --engine abacus": r"no engine is called 'abacus'; known: .*",
+    "predict known.guide empty": r"no photos in empty",
+    "predict known.guide bad/blue": r"none of 3 photos could be used; the first: bad/blue/\d+\.png: empty file",
+    "predict known.guide bad/blue --csv a.csv": r"none of 3 photos could be used; .*",
+    "predict known.guide bad/blue --json": r"none of 3 photos could be used; .*",
+    "predict notes.txt good": r"notes\.txt is neither a guide folder nor a zip of one: .*",
+    "predict known.guide good --top 0": r"Invalid value for '--top': .*1.*'0'\. See: .*",
+    "predict known.guide good --json --csv a.csv": r"Invalid value: --json and --csv a\.csv can't both be; .*",
+    "predict known.guide good --csv empty": r"empty: Is a directory",
+    "sample digit x": r"no image set is called 'digit', did you mean 'digits'\?",
+    "sample digits other": r"other is there and not empty; choose a new folder",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_that_names_it(run, place, mistake):
+    result = run(*mistake.split())
+    assert result.returncode == 2, result.stderr
+    assert re.fullmatch(rf"fieldguide: {MISTAKES[mistake]}\n", result.stderr), result.stderr
+    assert result.stdout == "" or mistake == "", "a program that reads the output gets no half of it"
+    assert not list(place.glob("*.csv"))
+
+
+def test_a_cache_size_that_is_no_number_is_a_mistake(run):
+    result = run("cache", FIELDGUIDE_CACHE_GB="lots")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "fieldguide: FIELDGUIDE_CACHE_GB is 'lots'; it must be a number of gigabytes above 0, such as 4\n"
+    )
+
+
+def test_without_a_command_the_help_is_shown(run):
+    assert "Usage: fieldguide" in run().stdout

@@ -1,0 +1,177 @@
+"""Terminals and pipes: bars in the one and not in the other, readers that leave, Ctrl-C, and every script."""
+
+import csv
+import io
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals and POSIX signals")
+
+
+def start(*arguments: object, **options) -> subprocess.Popen:
+    environment = {**os.environ, **options.pop("env", {})}
+    command = [sys.executable, "-m", "fieldguide", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, **options)
+
+
+# Progress bars
+
+
+@posix_only
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_bars_are_drawn_on_a_terminal_and_cleared_away(command, colours, saved_guide, no_features, tmp_path):
+    import pty
+
+    arguments = {
+        "train": ("train", colours, "-o", tmp_path / "x.guide"),
+        "evaluate": ("evaluate", saved_guide, colours),
+        "predict": ("predict", saved_guide, colours),
+    }
+    ours, theirs = pty.openpty()
+    process = start(*arguments[command], stdout=subprocess.PIPE, stderr=theirs, env={"TERM": "xterm-256color"})
+    os.close(theirs)
+    drawn = b""
+    while select.select([ours], [], [], 60)[0]:
+        try:
+            drawn += os.read(ours, 65536)
+        except OSError:  # Linux's way to say that the other side is closed
+            break
+        if not drawn:
+            break
+    os.close(ours)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0
+    assert b"Looking at photos" in drawn and b"36/36" in drawn
+    assert (b"Fitting the head" in drawn) == (command == "train")
+    assert b"\x1b[2K" in drawn, "the bars are wiped when all is done"
+    assert b"\x1b" not in output and b"Looking" not in output, "standard output is no terminal here"
+
+
+def test_no_bars_in_pipes(run, colours, no_features, tmp_path):
+    result = run("train", colours, "-o", tmp_path / "x.guide", TERM="xterm-256color")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\x1b" not in result.stdout
+
+
+# Readers that leave early, and disks that are full
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "arguments",
+    [("predict",), ("predict", "--json"), ("predict", "--csv", "-"), ("evaluate",), ("train",), ("--help",)],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "in the midst"])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments, unbuffered, saved_guide, colours, tmp_path):
+    inputs = {"predict": (saved_guide, colours), "evaluate": (saved_guide, colours), "train": (colours,)}
+    command = [*arguments[:1], *inputs.get(arguments[0], ()), *arguments[1:]]
+    if arguments == ("train",):
+        command += ["-o", tmp_path / "x.guide"]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    process = start(*command, stdout=write_end, stderr=subprocess.PIPE, env={"PYTHONUNBUFFERED": unbuffered})
+    os.close(write_end)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 0
+    assert b"Traceback" not in errors and b"Exception" not in errors and b"Broken" not in errors
+    assert (tmp_path / "x.guide").exists() == (arguments == ("train",)), "the work was done before it was told of"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_can_not_be_written_is_one_line():
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        process = start("cache", stdout=full, stderr=subprocess.PIPE)
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert errors == b"fieldguide: the output: No space left on device\n"
+
+
+# Ctrl-C
+
+
+@posix_only
+@pytest.mark.parametrize("delay_s", [0.0, 0.4])
+def test_ctrl_c_is_one_line_and_leaves_no_part_of_a_guide(no_features, tmp_path, delay_s):
+    home = tmp_path / "home"
+    home.mkdir()
+    process = start("train", "digits", "-o", home / "x.guide", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(no_features.glob("features/*.sqlite")) and time.monotonic() < deadline:
+        time.sleep(0.01)  # it is at work, and will be for seconds
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert (output, errors) == (b"", b"fieldguide: interrupted; what was finished is kept\n")
+    assert list(home.iterdir()) == []
+
+
+@posix_only
+def test_ctrl_c_while_it_starts_is_one_line_too(tmp_path):
+    ready, go = tmp_path / "ready", "import fieldguide.cli._app, pathlib, sys, time\n"
+    code = (  # a subcommand's module that is slow to import stands in for a slow disk
+        f"{go}import fieldguide.cli as cli\n"
+        "def slow(name):\n"
+        f"    pathlib.Path({str(ready)!r}).touch(); time.sleep(30)\n"
+        "cli.importlib.import_module = slow\n"
+        "cli.main()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not ready.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    assert (process.returncode, errors) == (130, b"fieldguide: interrupted; what was finished is kept\n")
+
+
+# Names in every script, where the terminal speaks another
+
+
+SCRIPTS = {
+    "ascii": {"PYTHONIOENCODING": "ascii"},
+    "C": {"LC_ALL": "C"},
+    "C, without Python's help": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory, colours) -> Path:
+    """Photos whose classes and names are in several scripts."""
+    folder = tmp_path_factory.mktemp("фото")
+    for name, copy in {"red": "バラ", "blue": "tulipe é", "green": "🌻 sun"}.items():
+        shutil.copytree(colours / name, folder / copy)
+    return folder
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_names_in_any_script_pass_through_any_encoding(run, foreign, tmp_path, script):
+    environment = {**SCRIPTS[script], "FIELDGUIDE_CACHE": os.environ["FIELDGUIDE_CACHE"]}
+    classes = sorted(p.name for p in foreign.iterdir())
+    target = tmp_path / "führer.guide"
+    trained = run("train", foreign, "-o", target, **environment)
+    assert trained.returncode == 0, trained.stderr
+    assert "Traceback" not in trained.stderr and "100.0 %" in trained.stdout
+    answered = run("predict", target, foreign, "--json", **environment)
+    assert answered.returncode == 0, answered.stderr
+    facts = json.loads(answered.stdout)
+    said = {a["answers"][0]["class"] for a in facts["predictions"]}
+    if script != "C, without Python's help":  # which takes the names for bytes, and shows them as such
+        assert sorted(said) == classes
+        assert all(Path(a["photo"]).parent.name == a["answers"][0]["class"] for a in facts["predictions"])
+    assert len(facts["predictions"]) == 36 and len(said) == 3
+    rows = list(csv.reader(io.StringIO(run("predict", target, foreign, "--csv", "-", **environment).stdout)))
+    assert len(rows) == 37
+    refused = run("evaluate", target, foreign / "バラ", **environment)
+    assert refused.returncode == 2 and re.fullmatch(r"fieldguide: .* but no class folders; .*\n", refused.stderr)

@@ -1,0 +1,85 @@
+"""``fieldguide train``, as a process."""
+
+import json
+import re
+
+import pytest
+
+import fieldguide as fg
+
+NAMES = ("blue", "green", "red")
+
+
+def test_it_trains_evaluates_saves_and_says_how_to_go_on(run, colours, tmp_path):
+    target = tmp_path / "my.guide"
+    result = run("train", colours, "-o", target, COLUMNS="20")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert re.fullmatch(r"3 classes, \d+ photos to learn from, \d+ held out \(by content\)", lines[0])
+    assert re.search(r"^top-1 +100\.0 %  \(95 % interval \d+\.\d % to 100\.0 %\)$", result.stdout, re.MULTILINE)
+    for name in NAMES:
+        assert re.search(rf"^ ?{name} +100\.0 % +100\.0 % +100\.0 % +\d+ *$", result.stdout, re.MULTILINE)
+    assert re.fullmatch(rf"{target} is ready after \d+\.\d s; try: fieldguide predict {target} PHOTO", lines[-1])
+    assert fg.load(target).class_names == NAMES
+
+
+def test_json_gives_the_same_facts(run, colours, colour_guide, tmp_path):
+    result = run("train", colours, "-o", tmp_path / "my.zip", "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    facts = json.loads(result.stdout)
+    assert facts["guide"] == str(tmp_path / "my.zip") and facts["class_names"] == list(NAMES)
+    assert facts["data"] == colour_guide.facts["data"] and facts["head"] == colour_guide.facts["head"]
+    assert facts["evaluation"] == json.loads(json.dumps(colour_guide.evaluation.to_dict()))
+    assert facts["seconds"] > 0
+    assert fg.load(tmp_path / "my.zip").facts["data"] == facts["data"]
+
+
+@pytest.mark.parametrize(
+    ("data", "guide"), [("colours", "colours.guide"), ("colours/", "colours.guide"), (".", "photos.guide")]
+)
+def test_without_a_name_the_guide_is_called_after_the_data(run, colour_folder, monkeypatch, data, guide):
+    monkeypatch.chdir(colour_folder if data == "." else colour_folder.parent)
+    assert run("train", data).returncode == 0
+    assert fg.load(guide).class_names == NAMES
+
+
+def test_what_was_passed_over_is_told_on_standard_error(run, image_folder, tmp_path):
+    folder = image_folder({"train/red": 4, "train/blue": 4, "val/red": 2, "val/blue": 2, ".": 3})
+    for number in range(12):
+        (folder / "train" / "red" / f"bad {number:02d}.jpg").write_bytes(b"")
+    (folder / "val" / "red" / "twin.png").write_bytes(next((folder / "train/red").glob("*.png")).read_bytes())
+    result = run("train", folder, "-o", tmp_path / "x.guide")
+    assert result.returncode == 0
+    assert result.stderr.splitlines() == [
+        "1 photos held out are among those to learn from, and were not judged",
+        "12 photos skipped:",
+        *(f"  train/red/bad {number:02d}.jpg: empty file" for number in range(10)),
+        "  ... and 2 more",
+        "3 files lie outside the class folders and were left out",
+    ]
+    assert result.stdout.startswith("2 classes, 8 photos to learn from, 5 held out (as given)\n")
+
+
+def test_with_nothing_to_judge_it_says_so(run, image_folder, tmp_path):
+    folder = image_folder({"red": 6, "blue": 6})
+    for name in fg.train(folder).evaluation.answers.photo_names:
+        (folder / name).unlink()
+    result = run("train", folder, "-o", tmp_path / "x.guide")
+    assert result.returncode == 0 and "top-1" not in result.stdout
+    assert result.stderr == "too few photos: how good this guide is, is not known\n"
+    assert json.loads(run("train", folder, "-o", tmp_path / "x.guide", "--json").stdout)["evaluation"] is None
+
+
+def test_options_reach_the_guide(run, image_folder, tmp_path):
+    options = ("--size", 64, "--fit", "squash", "--balanced", "--engine", "torch-cpu", "--strict")
+    assert run("train", image_folder({"red": 5, "blue": 5}), "-o", tmp_path / "x.guide", *options).returncode == 0
+    guide = fg.load(tmp_path / "x.guide")
+    assert (guide.backbone.preprocess.size_px, guide.backbone.preprocess.fit) == (64, "squash")
+    assert guide.facts["head"]["balanced"] is True
+
+
+def test_a_cache_that_can_not_be_used_costs_time_and_a_line(run, colours, tmp_path):
+    (tmp_path / "file").touch()
+    result = run("train", colours, "-o", tmp_path / "x.guide", FIELDGUIDE_CACHE=str(tmp_path / "file"))
+    assert result.returncode == 0
+    assert re.fullmatch(r"the feature cache .* can't be used \(.*\); features are not kept\n", result.stderr)
