@@ -43,11 +43,12 @@ def test_bars_are_drawn_on_a_terminal_and_cleared_away(command, colours, saved_g
     drawn = b""
     while select.select([ours], [], [], 60)[0]:
         try:
-            drawn += os.read(ours, 65536)
+            chunk = os.read(ours, 65536)
         except OSError:  # Linux's way to say that the other side is closed
             break
-        if not drawn:
+        if not chunk:  # and BSD's
             break
+        drawn += chunk
     os.close(ours)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 0
@@ -99,6 +100,8 @@ def test_output_that_can_not_be_written_is_one_line():
 
 # Ctrl-C
 
+INTERRUPTED = (130, -signal.SIGINT)  # to a shell the same; Python chooses the second after exec() of a text
+
 
 @posix_only
 @pytest.mark.parametrize("delay_s", [0.0, 0.4])
@@ -112,16 +115,16 @@ def test_ctrl_c_is_one_line_and_leaves_no_part_of_a_guide(no_features, tmp_path,
     time.sleep(delay_s)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode in INTERRUPTED
     assert (output, errors) == (b"", b"fieldguide: interrupted; what was finished is kept\n")
     assert list(home.iterdir()) == []
 
 
 @posix_only
 def test_ctrl_c_while_it_starts_is_one_line_too(tmp_path):
-    ready, go = tmp_path / "ready", "import fieldguide.cli._app, pathlib, sys, time\n"
+    ready = tmp_path / "ready"
     code = (  # a subcommand's module that is slow to import stands in for a slow disk
-        f"{go}import fieldguide.cli as cli\n"
+        "import pathlib, time\nimport fieldguide.cli as cli\n"
         "def slow(name):\n"
         f"    pathlib.Path({str(ready)!r}).touch(); time.sleep(30)\n"
         "cli.importlib.import_module = slow\n"
@@ -133,7 +136,8 @@ def test_ctrl_c_while_it_starts_is_one_line_too(tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=60)[1]
-    assert (process.returncode, errors) == (130, b"fieldguide: interrupted; what was finished is kept\n")
+    assert process.returncode in INTERRUPTED
+    assert errors == b"fieldguide: interrupted; what was finished is kept\n"
 
 
 # Names in every script, where the terminal speaks another

@@ -264,6 +264,12 @@ def test_a_set_without_a_single_labelled_photo_holds_none(image_folder):
         fg.train(images.select(images.labels < 0))
 
 
+def test_a_class_that_is_named_but_has_no_photo_is_refused(image_folder):
+    images = fg.open_images(image_folder({**TWO, "green": 2}))
+    with pytest.raises(DataError, match="photos: the class 'green' has no photo; every class needs 2 or more"):
+        fg.train(images.select(images.labels != images.class_names.index("green")))
+
+
 @pytest.mark.parametrize(
     ("name", "hint"), [("digts", "did you mean 'digits'"), ("qqqq", "known sets: cifar10, .*, digits, ")]
 )

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -212,7 +214,7 @@ def in_threads(function: Callable[[int], T], inputs: Iterable[int], *, ahead: in
     """Yield ``function`` of each input, in order, worked on in threads at most ``ahead`` of what was taken."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     source = iter(inputs)
-    with ThreadPoolExecutor(threads, thread_name_prefix="fieldguide-decode") as pool:
+    with ThreadPoolExecutor(threads, "fieldguide-decode", initializer=_give_way) as pool:
         running: deque[Future[T]] = deque(pool.submit(function, i) for i in islice(source, ahead))
         try:
             while running:
@@ -222,3 +224,12 @@ def in_threads(function: Callable[[int], T], inputs: Iterable[int], *, ahead: in
         finally:
             for future in running:
                 future.cancel()
+
+
+def _give_way() -> None:
+    """Let the network, and the child that converts it, go before this thread, where the system can do that.
+
+    Decoding is ahead of the network anyway; the start of the network is what everything waits for.
+    """
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

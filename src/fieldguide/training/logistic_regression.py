@@ -27,7 +27,7 @@ _MIN_STD = 1e-4  # of a feature; one that hardly varies is left as it is
 _CV_PHOTOS = 5000  # more photos move the best strength little; for many classes ten a class
 _ENOUGH_HELD_OUT = 3000  # photos in one fold that make the other folds needless
 _FAST_TOLERANCE, _FULL_TOLERANCE = 1e-3, 1e-4  # of the gradient's largest entry, up to ten classes
-_ONE_THREAD_BELOW = 2e9  # multiply-adds a pass; below it two BLAS libraries' threads only get in each other's way
+_ONE_THREAD_BELOW = 1e9  # multiply-adds a pass over the photos
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,13 @@ def fit_head(
         raise ValueError(f"labels go from {labels.min()} to {labels.max()}; expected 0 to {num_classes - 1}")
     values = np.ascontiguousarray(features, dtype=np.float32)
     weights = _balancing_weights(labels, num_classes) if balanced else np.ones(count, np.float32)
-    trials = _try_strengths(values, labels, weights, num_classes, on_progress)
+    with _blas_threads(min(count, _num_cv_photos(num_classes)) * values.shape[1] * num_classes):
+        trials = _try_strengths(values, labels, weights, num_classes, on_progress)
     strength = min(trials, key=lambda t: t.log_loss).strength if trials else _UNTRIED
     problem = _Problem(values, labels, weights, num_classes)
     on_progress("head", 0, 1)
-    solution = problem.solve(strength, problem.start(), _FULL_TOLERANCE)
+    with _blas_threads(values.size * num_classes):
+        solution = problem.solve(strength, problem.start(), _FULL_TOLERANCE)
     on_progress("head", 1, 1)
     return FittedHead(problem.head(solution), strength, tuple(trials))
 
@@ -103,7 +105,7 @@ def _try_strengths(
     features: Floats, labels: Labels, weights: Floats, num_classes: int, on_progress: Progress
 ) -> list[Trial]:
     """Walk from strong to weak, each start the last solution; stop when it has got worse twice."""
-    chosen = _subset(labels, max(_CV_PHOTOS, 10 * num_classes))
+    chosen = _subset(labels, _num_cv_photos(num_classes))
     fold_of = _assign_folds(labels[chosen])
     if not (fold_of >= 0).any():
         return []
@@ -136,6 +138,10 @@ def _try_strengths(
             break
     on_progress("strength", len(STRENGTHS), len(STRENGTHS))
     return trials
+
+
+def _num_cv_photos(num_classes: int) -> int:
+    return max(_CV_PHOTOS, 10 * num_classes)
 
 
 def _subset(labels: Labels, at_most: int) -> npt.NDArray[np.int64]:
@@ -191,16 +197,14 @@ class _Problem:
         from scipy.optimize import minimize
 
         tolerance *= min(1, 10 / self._shape[1])
-        work = 2.0 * self._features.size * self._shape[1]
-        with _one_blas_thread() if work < _ONE_THREAD_BELOW else contextlib.nullcontext():
-            result = minimize(
-                self._loss_and_gradient,
-                start.ravel(),
-                args=(strength,),
-                jac=True,
-                method="L-BFGS-B",
-                options={"maxiter": 300, "gtol": tolerance, "ftol": 1e-9},
-            )
+        result = minimize(
+            self._loss_and_gradient,
+            start.ravel(),
+            args=(strength,),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 300, "gtol": tolerance, "ftol": 1e-9},
+        )
         solution: npt.NDArray[np.float64] = result.x.reshape(self._shape)
         return solution
 
@@ -259,8 +263,12 @@ def _moments(features: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.
 
 
 @contextlib.contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Small products are faster on one thread: numpy's and scipy's libraries each spin a pool of their own."""
+def _blas_threads(multiply_adds: int) -> Iterator[None]:
+    """Keep small products to one thread: numpy's and scipy's libraries each spin a pool, against each other."""
+    if multiply_adds > _ONE_THREAD_BELOW:
+        yield
+        return
+    import scipy.optimize  # noqa: F401 - only libraries that are loaded can be limited
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):

@@ -96,7 +96,8 @@ def _convert(backbone: Backbone) -> Any:  # noqa: ANN401 - OpenVINO has no types
             warnings.simplefilter("ignore")
             # Traced here and not by OpenVINO, which checks its trace by running the network twice more.
             traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-            converted = ov.convert_model(traced, example_input=example)
+            # Frozen, so that torch folds what is constant: it does so faster than OpenVINO.
+            converted = ov.convert_model(torch.jit.freeze(traced), example_input=example)
     except Exception as error:  # the tracer and OpenVINO raise nearly anything over what they don't know
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].lstrip("- ")
         raise EngineError(f"OpenVINO can't run {backbone.name}: {reason}; try --engine torch-cpu") from error
