@@ -2,12 +2,15 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fieldguide.cli._app import app
 from fieldguide.cli._options import AsJson, DataRoot, EngineName, FitChoice
+
+if TYPE_CHECKING:
+    from fieldguide.guide import Guide
 
 
 @app.command()
@@ -49,9 +52,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a guide on photos, evaluate it on those held out, and save it."""
-    from fieldguide.cli._console import note, print_json, print_line, print_skipped, progress_bars
-    from fieldguide.cli._report import print_evaluation
-    from fieldguide.data.image_set import SkippedPhoto
+    from fieldguide.cli._console import print_json, print_line, progress_bars
     from fieldguide.guide_format import check_replaceable
     from fieldguide.training import train as train_guide
 
@@ -73,7 +74,6 @@ def train(
         )
     guide.save(target)
     seconds = time.perf_counter() - start
-    facts = guide.facts["data"]
     if as_json:
         print_json(
             {
@@ -85,6 +85,17 @@ def train(
             }
         )
         return
+    _print_guide(guide)
+    print_line(f"{target} is ready after {seconds:.1f} s; try: fieldguide predict {target} PHOTO")
+
+
+def _print_guide(guide: "Guide") -> None:
+    """Print what it learnt from, how good it is, and what was left out."""
+    from fieldguide.cli._console import note, print_line, print_skipped
+    from fieldguide.cli._report import print_evaluation
+    from fieldguide.data import SkippedPhoto
+
+    facts = guide.facts["data"]
     print_line(
         f"{len(guide.class_names)} classes, {facts['num_train']} photos to learn from, "
         f"{facts['num_held_out']} held out ({'as given' if facts['split'] == 'given' else 'by content'})"
@@ -102,4 +113,3 @@ def train(
         note(f"{facts['unlabelled']} files lie outside the class folders and were left out")
     if guide.embedder.cache.fault:
         note(guide.embedder.cache.fault)
-    print_line(f"{target} is ready after {seconds:.1f} s; try: fieldguide predict {target} PHOTO")

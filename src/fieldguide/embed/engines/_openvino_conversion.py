@@ -133,7 +133,7 @@ def _keep_large_maps_exact(network: Path, side: int) -> None:
 
     What the early layers round away, the later ones amplify. Of EfficientNet-Lite0's features the worst of 300
     flowers is at cosine 0.9961 to the exact ones all in bfloat16, and at 0.9995 so, for 1.5 times the time; all in
-    float32 takes 2.3 times (benchmarks/engines.py). OpenVINO has no call for it, only this mark in its file.
+    float32 takes 2.3 times (by hand: benchmarks/README.md). OpenVINO has no call for it, only this mark.
     """
     tree = ElementTree.parse(network)
     for layer in tree.iterfind("layers/layer"):
