@@ -55,6 +55,11 @@ def test_the_converted_network_is_kept_and_gives_the_same_bits(backbone, convert
     np.testing.assert_array_equal(features(backbone, folder), first)
 
 
+def test_padding_is_part_of_the_convolutions(converted):
+    """OpenVINO would join them later, and then forget that the convolution was to stay in float32."""
+    assert 'type="Pad"' not in next(converted[0].rglob("network.xml")).read_text()
+
+
 @pytest.mark.parametrize("damage", ["network.xml cut", "network.bin cut", "network.bin gone", "both empty"])
 def test_a_damaged_network_is_converted_again(backbone, converted, tmp_path, monkeypatch, damage):
     right = features(backbone, tmp_path)

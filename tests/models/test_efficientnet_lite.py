@@ -1,7 +1,5 @@
 """EfficientNet-Lite: the shapes of its stages, and TensorFlow's padding."""
 
-import warnings
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -37,10 +35,3 @@ def test_pads_as_tensorflow_does(kernel_size, size):
     expected = F.conv2d(F.pad(images, padding), conv.weight, stride=2)
     assert expected.shape[2:] == (-(-size[0] // 2), -(-size[1] // 2))
     assert_close(conv(images), expected)
-
-
-def test_can_be_traced_without_a_warning_about_branches():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the tracer's own
-        warnings.simplefilter("error", torch.jit.TracerWarning)
-        torch.jit.trace(efficientnet_lite0(num_classes=0).eval(), torch.zeros(1, 3, 64, 64), check_trace=False)

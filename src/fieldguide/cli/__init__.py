@@ -1,5 +1,6 @@
 """The command line: one file a subcommand. Only this package prints and exits."""
 
+import gc
 import importlib
 import io
 import os
@@ -32,6 +33,7 @@ def main() -> NoReturn:
         fail(f"{error.filename2 or error.filename or 'the output'}: {error.strerror or error}")
     if code == _INTERRUPTED:
         print("fieldguide: interrupted; what was finished is kept", file=sys.stderr)
+    gc.freeze()  # else Python looks for garbage in all that was ever imported, a tenth of a second, only to exit
     sys.exit(code)
 
 

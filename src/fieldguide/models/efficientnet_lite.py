@@ -51,14 +51,15 @@ class SameConv2d(nn.Conv2d):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        pad_h = _same_padding(images.shape[-2], self.kernel_size[0], self.stride[0])
-        pad_w = _same_padding(images.shape[-1], self.kernel_size[1], self.stride[1])
+        height, width = (int(side) for side in images.shape[-2:])  # in a trace too: the padding is then fused
+        pad_h = _same_padding(height, self.kernel_size[0], self.stride[0])
+        pad_w = _same_padding(width, self.kernel_size[1], self.stride[1])
         padded = F.pad(images, (pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2))
         return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 def _same_padding(size: int, kernel_size: int, stride: int) -> int:
-    """Return how many pixels the last step reads past the edge; without a branch, so that tracing can follow."""
+    """Return how many pixels the last step reads past the edge."""
     return kernel_size - stride + -size % stride
 
 

@@ -5,7 +5,10 @@ threads that decode photos would stand still. A child leaves them a core, and ta
 """
 
 import contextlib
+import gc
 import json
+import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +25,8 @@ from fieldguide.libraries import import_openvino
 from fieldguide.paths import written_whole
 from fieldguide.weights.backbone import Backbone, load_backbone
 from fieldguide.weights.tensors import serialise
+
+_MAX_EXACT_NUMBERS = 1 << 20  # of a feature map: 4 MB in float32
 
 
 def convert_to(backbone: Backbone, target: Path) -> None:
@@ -41,7 +46,7 @@ def convert_to(backbone: Backbone, target: Path) -> None:
                 import_openvino().save_model(network, draft / "network.xml", compress_to_fp16=False)
             except RuntimeError as error:  # all that OpenVINO says of a full disk
                 raise OSError(f"{target} can't be written: {error}") from error
-            _keep_large_maps_exact(draft / "network.xml", backbone.preprocess.size_px // 8)
+            _keep_early_layers_exact(draft / "network.xml", backbone.preprocess.size_px // 8)
 
 
 def _convert_apart(backbone: Backbone, target: Path) -> bool:
@@ -68,12 +73,15 @@ def _convert_apart(backbone: Backbone, target: Path) -> bool:
 
 
 def _main() -> None:
+    """Convert what standard input describes. Photos wait for this: it does without collecting or tidying up."""
+    gc.disable()
     import torch  # noqa: F401 - loaded: convert_to then works in this process
 
     task = json.load(sys.stdin)
     backbone = load_backbone(task["name"], weights=task["weights"])
     preprocess = Preprocess.from_dict(task["preprocess"])
     convert_to(replace(backbone, preprocess=preprocess, arguments=task["arguments"]), Path(task["target"]))
+    os._exit(0)
 
 
 def _convert(backbone: Backbone) -> Any:  # noqa: ANN401 - OpenVINO has no types
@@ -128,25 +136,29 @@ def _with_normalisation(network: Any, preprocess: Preprocess) -> Any:  # noqa: A
     return builder.build()
 
 
-def _keep_large_maps_exact(network: Path, side: int) -> None:
-    """Mark every layer whose feature maps are ``side`` or larger to stay in float32 where others go to bfloat16.
+def _keep_early_layers_exact(network: Path, side: int) -> None:
+    """Mark layers to stay in float32 where others go to bfloat16: those with a feature map of ``side`` or larger.
 
-    What the early layers round away, the later ones amplify. Of EfficientNet-Lite0's features the worst of 300
-    flowers is at cosine 0.9961 to the exact ones all in bfloat16, and at 0.9995 so, for 1.5 times the time; all in
-    float32 takes 2.3 times (by hand: benchmarks/README.md). OpenVINO has no call for it, only this mark.
+    What the early layers round away, the later ones amplify: all in bfloat16, features fall to cosine 0.995 of the
+    exact ones (benchmarks/engines.py, which times it too). The very largest maps, which no core's cache holds in
+    float32, cost the most time and gain the least: they go to bfloat16. OpenVINO has no call for it, but a mark.
     """
     tree = ElementTree.parse(network)
     for layer in tree.iterfind("layers/layer"):
-        dims = [int(dim.text or 0) for dim in layer.findall("output/port[1]/dim")]
-        is_data = layer.get("type") in ("Const", "Parameter", "Result")
-        if is_data or len(dims) != 4 or dims[2] < side:
+        if layer.get("type") in ("Const", "Parameter", "Result"):
             continue
-        marks = layer.find("rt_info")
-        if marks is None:
-            marks = ElementTree.Element("rt_info")
-            layer.insert(0 if layer.find("data") is None else 1, marks)
-        ElementTree.SubElement(marks, "attribute", name="precise", version="0")
+        maps = [shape for shape in map(_shape, layer.iterfind("*/port")) if len(shape) == 4 and shape[0] == 1]
+        if any(shape[2] >= side for shape in maps) and all(math.prod(s) <= _MAX_EXACT_NUMBERS for s in maps):
+            marks = layer.find("rt_info")
+            if marks is None:
+                marks = ElementTree.Element("rt_info")
+                layer.insert(0 if layer.find("data") is None else 1, marks)
+            ElementTree.SubElement(marks, "attribute", name="precise", version="0")
     tree.write(network)
+
+
+def _shape(port: ElementTree.Element) -> list[int]:
+    return [int(dim.text or 0) for dim in port.iterfind("dim")]
 
 
 if __name__ == "__main__":

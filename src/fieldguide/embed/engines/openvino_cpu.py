@@ -27,32 +27,38 @@ def openvino_cpu(backbone: Backbone, folder: Path) -> "OpenVinoCpu":
     """Convert the backbone, or read what was converted before; both are compiled for this processor."""
     ov = import_openvino()
     core = ov.Core()
+    bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     kept = folder / f"openvino-{ov.get_version().split('-')[0]}"
     network = kept / "network.xml"
     try:
         if network.is_file():
             with contextlib.suppress(RuntimeError):
-                return OpenVinoCpu(core, core.read_model(network))
+                return OpenVinoCpu(core, core.read_model(network), bfloat16=bfloat16)
             shutil.rmtree(kept, ignore_errors=True)  # damaged
         convert_to(backbone, kept)
-        return OpenVinoCpu(core, core.read_model(network))
+        return OpenVinoCpu(core, core.read_model(network), bfloat16=bfloat16)
     except OSError:  # a cache that can't be written costs time at the next start, nothing else
         with tempfile.TemporaryDirectory() as elsewhere:
             convert_to(backbone, Path(elsewhere) / kept.name)
-            return OpenVinoCpu(core, core.read_model(Path(elsewhere) / kept.name / "network.xml"))
+            network = Path(elsewhere) / kept.name / "network.xml"
+            return OpenVinoCpu(core, core.read_model(network), bfloat16=bfloat16)
 
 
 class OpenVinoCpu:
     """A network compiled for this processor: one photo a request, several requests at once.
 
-    Larger batches gain nothing: their large, float32 feature maps no longer fit the processor's caches.
+    Larger batches gain nothing: their feature maps no longer fit the processor's caches.
+
+    Args:
+        core: OpenVINO's.
+        network: pictures uint8 (1, H, W, C) -> features (1, D).
+        bfloat16: compute in bfloat16, but for the layers that are marked as precise.
     """
 
-    def __init__(self, core: Any, network: Any) -> None:  # noqa: ANN401
-        has_bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if has_bfloat16 else "f32"}
+    def __init__(self, core: Any, network: Any, *, bfloat16: bool) -> None:  # noqa: ANN401
+        config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"}
         self._compiled = core.compile_model(network, "CPU", config)
-        self.description = f"OpenVINO, {'bfloat16' if has_bfloat16 else 'float32'}"
+        self.description = f"OpenVINO, {'bfloat16, early layers in float32' if bfloat16 else 'float32'}"
 
     def embed(self, pictures: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float32]]:
         """Pictures uint8 (H, W, C) -> features (D,), in order."""
