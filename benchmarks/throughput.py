@@ -4,7 +4,8 @@
 
 The photos are those of flowers, written again under new names with new bytes until there are enough, so that no
 two are the same to the cache. Each measurement is a process of its own; its rate leaves out imports and the
-network's start, its peak memory leaves out nothing.
+network's start, its peak memory leaves out nothing. "Of both in turn" compares the whole path to the rate at which
+the same cores would do the one and then the other: 1 is all that cores without a moment's rest can give.
 """
 
 import argparse
@@ -30,7 +31,8 @@ def main() -> None:
         print(json.dumps(measure_stage(arguments.stage, arguments.folder)))
         return
     print(describe_machine())
-    print(f"\n{'photos':>8}  {'stage':<12}{'photos/s':>10}{'peak MiB':>10}{'of the slower':>15}")
+    columns = ("photos/s", "peak MiB", "of the slower", "of both in turn")
+    print(f"\n{'photos':>8}  {'stage':<12}" + "".join(f"{column:>17}" for column in columns))
     for count in arguments.photos:
         race(count)
 
@@ -47,9 +49,12 @@ def race(count: int) -> None:
             result = run_process([*program, "--stage", stage], **environment)
             facts = json.loads(result.stdout)
             rates[stage] = facts["photos"] / facts["seconds"]
-            slower = min(rates["decoding"], rates.get("network", rates["decoding"]))
-            share = f"{rates[stage] / slower:.2f}" if stage == "whole path" else ""
-            print(f"{count:>8}  {stage:<12}{rates[stage]:>10.0f}{result.peak_mib:>10.0f}{share:>15}", flush=True)
+            shares = ""
+            if stage == "whole path":
+                slower = min(rates["decoding"], rates["network"])
+                in_turn = 1 / (1 / rates["decoding"] + 1 / rates["network"])
+                shares = f"{rates[stage] / slower:>17.2f}{rates[stage] / in_turn:>17.2f}"
+            print(f"{count:>8}  {stage:<12}{rates[stage]:>17.0f}{result.peak_mib:>17.0f}{shares}", flush=True)
 
 
 def write_photos(folder: Path, count: int) -> None:
@@ -90,7 +95,8 @@ def measure_stage(stage: str, folder: Path) -> dict[str, float]:
         for _ in embedder.engine.embed(pictures[index % 64] for index in range(len(images))):
             pass
     else:
-        embedder.embed(images)
+        for _ in embedder.stream(images):
+            pass
     return {"photos": len(images), "seconds": time.perf_counter() - start}
 
 

@@ -28,6 +28,7 @@ FEATURES_VERSION = 1  # raise it when decoding or fitting changes what a photo's
 _CHUNK = 4096  # photos a step of a stream
 _KEEP_EVERY = 256  # photos a transaction: what a kill can lose
 _AHEAD_BYTES = 192 << 20  # decoded pictures that may wait for the network, which starts up meanwhile
+_NICENESS = 3  # of decoding; more lets the network's threads stop one that holds the interpreter's lock
 
 T = TypeVar("T")
 
@@ -92,15 +93,18 @@ class Embedder:
             DataError: strict, and a photo can't be used.
             WeightsError: a feature is no number that float16 holds, so the weights can't be right.
         """
-        chunks = list(self.stream(images, on_progress, stage))
-        if not chunks:
-            return Embedding(np.zeros(0, np.int64), np.zeros((0, 0), np.float16), [])
-        return Embedding(
-            indices=np.concatenate([c.indices for c in chunks]),
-            features=np.concatenate([c.features for c in chunks if len(c.indices)] or [chunks[0].features]),
-            digests=[d for c in chunks for d in c.digests],
-            skipped=[s for c in chunks for s in c.skipped],
-        )
+        features, indices = np.zeros((0, 0), np.float16), [np.zeros(0, np.int64)]
+        digests: list[bytes] = []
+        skipped: list[SkippedPhoto] = []
+        for chunk in self.stream(images, on_progress, stage):
+            if chunk.digests:
+                if not digests:  # their width is known now: into one array, so that none are held twice
+                    features = np.empty((len(images), chunk.features.shape[1]), np.float16)
+                features[len(digests) :][: len(chunk.digests)] = chunk.features
+            indices.append(chunk.indices)
+            digests += chunk.digests
+            skipped += chunk.skipped
+        return Embedding(np.concatenate(indices), features[: len(digests)], digests, skipped)
 
     def stream(
         self, images: ImageSet, on_progress: Progress = silent, stage: str = "features"
@@ -229,7 +233,7 @@ def in_threads(function: Callable[[int], T], inputs: Iterable[int], *, ahead: in
 def _give_way() -> None:
     """Let the network, and the child that converts it, go before this thread, where the system can do that.
 
-    Decoding is ahead of the network anyway; the start of the network is what everything waits for.
+    The start of the network is what everything waits for, with photos enough decoded meanwhile.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
