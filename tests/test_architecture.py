@@ -24,7 +24,7 @@ ALLOWED = {
     "embed":        BASE | {"data", "models", "weights"},
     "evaluate":     {"errors", "data"},
     "head":         set(),
-    "guide_format": {"errors", "weights"},
+    "guide_format": BASE | {"weights"},
     "guide":        BASE | {"data", "weights", "embed", "evaluate", "head", "guide_format"},
     "training":     BASE | {"data", "weights", "embed", "evaluate", "head", "guide"},
     "cli":          BASE | {"data", "embed", "evaluate", "guide", "guide_format", "training"},

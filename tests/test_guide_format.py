@@ -111,6 +111,9 @@ def test_a_guide_without_its_records_is_whole(guide):
 def test_a_guide_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(GuideError, match=r"rose\.guide is not there; expected a folder made by 'fieldguide train"):
         read_guide(tmp_path / "rose.guide")
+    (tmp_path / "roses.guide").mkdir()
+    with pytest.raises(GuideError, match=r"rose\.guide is not there, did you mean 'roses\.guide'\?; expected"):
+        read_guide(tmp_path / "rose.guide")
 
 
 @pytest.mark.parametrize("name", ["guide.json", "model.safetensors"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from fieldguide.paths import cache_folder, written_whole
+from fieldguide.paths import cache_folder, neighbours, written_whole
 
 
 def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
@@ -19,6 +19,12 @@ def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
 def test_the_cache_is_the_users_where_no_variable_says(monkeypatch, value):
     monkeypatch.delenv("FIELDGUIDE_CACHE") if value is None else monkeypatch.setenv("FIELDGUIDE_CACHE", value)
     assert cache_folder() == platformdirs.user_cache_path("fieldguide")
+
+
+def test_neighbours_are_what_lies_beside_a_path(tmp_path):
+    (tmp_path / "photos").mkdir()
+    assert neighbours(tmp_path / "phots") == ["photos"]
+    assert neighbours(tmp_path / "no" / "such") == []
 
 
 def test_a_file_appears_when_all_went_well(tmp_path):

@@ -22,6 +22,8 @@ from typing import Any
 import numpy.typing as npt
 
 from fieldguide.errors import GuideError
+from fieldguide.paths import neighbours
+from fieldguide.registry import did_you_mean
 from fieldguide.weights.tensors import serialise
 
 FORMAT_VERSION = 1
@@ -116,7 +118,10 @@ def read_guide(path: Path) -> GuideFiles:
     if folder.is_dir():
         return _parse(path, lambda name: (folder / name).read_bytes())
     if not path.exists():
-        raise GuideError(f"{path} is not there; expected a folder made by 'fieldguide train ... -o NAME.guide'")
+        hint = did_you_mean(path.name, neighbours(path))
+        raise GuideError(
+            f"{path} is not there{hint}; expected a folder made by 'fieldguide train ... -o NAME.guide'"
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             return _parse(path, _member_reader(archive))

@@ -18,6 +18,14 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("fieldguide")
 
 
+def neighbours(path: Path) -> list[str]:
+    """Return the names of what lies where ``path`` should, for a message that it is not there."""
+    try:
+        return os.listdir(path.parent)  # noqa: PTH208 - names, not paths
+    except OSError:
+        return []
+
+
 @contextlib.contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
     """Give a path beside ``target`` to write a file or a folder at; it becomes ``target`` when all went well.

@@ -35,6 +35,8 @@ def evaluate(
     from fieldguide.guide import load
 
     loaded = load(guide, engine=engine)
+    if output is not None:
+        _make_folder(output)
     with progress_bars() as on_progress:
         evaluation = loaded.evaluate(
             data,
@@ -44,7 +46,6 @@ def evaluate(
             on_progress=on_progress,
         )
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
         for name, content in evaluation.files().items():
             (output / name).write_bytes(content)
     if as_json:
@@ -56,3 +57,17 @@ def evaluate(
     print_skipped(evaluation.skipped)
     if output is not None:
         note(f"metrics.json and predictions.parquet are in {output}")
+
+
+def _make_folder(path: Path) -> None:
+    """Make the folder for the results before the work, not after it.
+
+    Raises:
+        DataError: a file is there.
+    """
+    from fieldguide.errors import DataError
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise DataError(f"{path} is a file; choose a folder for metrics.json and predictions.parquet") from error

@@ -36,6 +36,8 @@ def predict(
 
     if as_json and csv_file is not None:
         raise typer.BadParameter(f"--json and --csv {csv_file} can't both be; choose one")
+    if csv_file is not None and csv_file.is_dir():
+        raise typer.BadParameter(f"--csv {csv_file} is a folder; name a file, such as {csv_file / 'answers.csv'}")
     loaded = load(guide, engine=engine)
     top = min(top, len(loaded.class_names))
     skipped: list[SkippedPhoto] = []

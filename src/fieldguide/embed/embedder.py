@@ -23,7 +23,7 @@ from fieldguide.paths import cache_folder
 from fieldguide.progress import Progress, silent
 from fieldguide.weights.backbone import Backbone
 
-FEATURES_VERSION = 1  # raise it when decoding or fitting changes what a photo's features are
+FEATURES_VERSION = 2  # raise it when decoding, fitting or converting changes what a photo's features are
 
 _CHUNK = 4096  # photos a step of a stream
 _KEEP_EVERY = 256  # photos a transaction: what a kill can lose

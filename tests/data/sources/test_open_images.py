@@ -41,6 +41,14 @@ def test_a_name_that_begins_with_a_tilde_is_no_user(tmp_path, monkeypatch):
     assert open_images("~old photos").class_names == ("a", "b")
 
 
+def test_a_folder_of_nearly_that_name_is_named(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(
+        DataError, match=r"/phots is not there, and no set has that name, did you mean 'photos'\?$"
+    ):
+        open_images(tmp_path / "phots")
+
+
 @pytest.mark.parametrize(
     ("what", "message"),
     [

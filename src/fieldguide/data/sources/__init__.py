@@ -9,6 +9,7 @@ from fieldguide.data.image_set import ImageSet
 from fieldguide.data.sources.files import expand
 from fieldguide.data.sources.files import open_photos as open_photos
 from fieldguide.errors import DataError
+from fieldguide.paths import neighbours
 from fieldguide.registry import Registry, did_you_mean
 
 P = TypeVar("P", bound=Callable[..., ImageSet])
@@ -86,7 +87,7 @@ def open_images(what: ImageSet | str | Path, *, data_root: str | Path | None = N
     names = NAMED_SOURCES.names()
     if str(what) in names:
         return open_named(str(what), data_root=data_root)
-    hint = did_you_mean(str(what), names) or f"; known sets: {', '.join(names)}"
+    hint = did_you_mean(path.name, [*names, *neighbours(path)]) or f"; known sets: {', '.join(names)}"
     raise DataError(f"{path} is not there, and no set has that name{hint}")
 
 
