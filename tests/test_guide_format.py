@@ -109,10 +109,12 @@ def test_a_guide_without_its_records_is_whole(guide):
 
 
 def test_a_guide_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(GuideError, match=r"rose\.guide is not there; expected a folder made by 'fieldguide train"):
+    with pytest.raises(
+        GuideError, match=r"rose\.guide does not exist; expected a folder made by 'fieldguide train"
+    ):
         read_guide(tmp_path / "rose.guide")
     (tmp_path / "roses.guide").mkdir()
-    with pytest.raises(GuideError, match=r"rose\.guide is not there, did you mean 'roses\.guide'\?; expected"):
+    with pytest.raises(GuideError, match=r"rose\.guide does not exist, did you mean 'roses\.guide'\?; expected"):
         read_guide(tmp_path / "rose.guide")
 
 
@@ -300,7 +302,9 @@ def test_what_is_no_guide_is_never_overwritten(tmp_path, name, kind):
     fill(path, kind)
     before = {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")}
     for attempt in (lambda: check_replaceable(path), lambda: write_guide(path, files())):
-        with pytest.raises(GuideError, match=rf"{name} is there and is not a guide; choose another name, such as"):
+        with pytest.raises(
+            GuideError, match=rf"{name} already exists and is not a guide; choose another name, such as"
+        ):
             attempt()
     assert {p: p.is_file() and p.read_bytes() for p in tmp_path.rglob("*")} == before
 

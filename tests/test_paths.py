@@ -5,7 +5,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from fieldguide.paths import cache_folder, neighbours, written_whole
+from fieldguide.paths import cache_folder, expand, neighbours, written_whole
 
 
 def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
@@ -13,12 +13,20 @@ def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "größer"
     monkeypatch.setenv("FIELDGUIDE_CACHE", "~/photos")
     assert cache_folder() == Path.home() / "photos"
+    monkeypatch.setenv("FIELDGUIDE_CACHE", "~nobody of that name/cache")
+    assert cache_folder() == Path("~nobody of that name/cache")
 
 
 @pytest.mark.parametrize("value", [None, ""])
 def test_the_cache_is_the_users_where_no_variable_says(monkeypatch, value):
     monkeypatch.delenv("FIELDGUIDE_CACHE") if value is None else monkeypatch.setenv("FIELDGUIDE_CACHE", value)
     assert cache_folder() == platformdirs.user_cache_path("fieldguide")
+
+
+def test_a_tilde_is_the_home_folder_unless_no_such_user_is_known(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/rosa")
+    assert expand("~/photos") == Path("/home/rosa/photos")
+    assert expand("~backup of rosa.jpg") == Path("~backup of rosa.jpg")
 
 
 def test_neighbours_are_what_lies_beside_a_path(tmp_path):

@@ -2,23 +2,24 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from fieldguide.data import ImageSet, Photo, Preprocess, SkippedPhoto, open_images, open_photos
-from fieldguide.data.image_set import NO_LABEL, UNSPLIT
+from fieldguide.data.decode import to_pixels
+from fieldguide.data.files import read_photo
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT, choose_part, digest_prefixes
 from fieldguide.data.layout import readable
-from fieldguide.data.sources.files import expand, read_photo
 from fieldguide.embed import Embedder, Embedding
 from fieldguide.errors import DataError, GuideError, PhotoError
 from fieldguide.evaluate import Answers, Evaluation, evaluate
 from fieldguide.guide_format import GuideFiles, read_guide, write_guide
 from fieldguide.head import LinearHead
+from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
 from fieldguide.weights import Backbone
 from fieldguide.weights.tensors import Weights
@@ -61,29 +62,27 @@ class Guide:
     """A trained classifier with all that belongs to it.
 
     Args:
-        backbone: turns photos into features.
+        embedder: turns photos into features.
         head: turns features into probabilities.
         class_names: in the order of the head's rows.
         facts: what guide.json says of how it was made: data, head, metrics, versions.
         seen: (N,) uint64, sorted: the first 8 bytes of the content digest of each photo it was trained on.
         records: further files by name, as bytes.
-        engine: ``"auto"``, or the name of the engine that runs the backbone.
         evaluation: how it did on the photos held out, in the run that trained it.
     """
 
-    backbone: Backbone
+    embedder: Embedder = field(repr=False)
     head: LinearHead = field(repr=False)
     class_names: tuple[str, ...]
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     seen: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False)
     records: Mapping[str, bytes] = field(default_factory=dict, repr=False)
-    engine: str = "auto"
     evaluation: Evaluation | None = field(default=None, repr=False)
 
-    @cached_property
-    def embedder(self) -> Embedder:
-        """What turns photos into this guide's features."""
-        return Embedder(self.backbone, engine=self.engine)
+    @property
+    def backbone(self) -> Backbone:
+        """The network that gives the features, with its preprocessing."""
+        return self.embedder.backbone
 
     def predict(self, photo: str | Path | Photo | Image.Image) -> Prediction:
         """Say what one photo shows.
@@ -97,7 +96,7 @@ class Guide:
         """
         read: Callable[[], Photo]
         if isinstance(photo, Image.Image):
-            name, read = "image", lambda: _pixels(photo)
+            name, read = "image", lambda: to_pixels(photo)
         elif isinstance(photo, str | Path):
             name, read = readable(str(photo)), lambda: read_photo(expand(photo))
         elif isinstance(photo, bytes) or (isinstance(photo, np.ndarray) and photo.dtype == np.uint8):
@@ -122,14 +121,14 @@ class Guide:
             on_progress: called as photos are done.
 
         Raises:
-            DataError: a path is not there, or there is no photo at all.
+            DataError: a path does not exist, or there is no photo at all.
         """
         if isinstance(photos, str | Path):
             photos = [photos]
         return self._answers(photos if isinstance(photos, ImageSet) else open_photos(photos), on_progress)
 
     def _answers(self, images: ImageSet, on_progress: Progress) -> Iterator[Prediction | SkippedPhoto]:
-        for chunk in self.embedder.stream(images, on_progress, "photos"):
+        for chunk in self.embedder.stream(images, on_progress):
             yield from chunk.skipped
             for index, probs in zip(chunk.indices, self.head.probs(chunk.features), strict=True):
                 yield Prediction(images.photo_names[index], self.class_names, probs)
@@ -143,24 +142,31 @@ class Guide:
         data_root: str | Path | None = None,
         on_progress: Progress = silent,
     ) -> Evaluation:
-        """Judge the guide on photos whose class is known. Photos that it was trained on are left out.
+        """Evaluate the guide on labelled photos. Photos that it was trained on are left out.
 
         Args:
             data: an image set, a path, or a registered name.
             part: "train", "val" or "test"; by default of a split set its test part or, without one, its val part.
-            include_training: judge photos that the guide was trained on too, which flatters it.
+            include_training: include photos that the guide was trained on, which flatters it.
             data_root: where a named set's files are.
             on_progress: called as photos are done.
 
         Raises:
-            DataError: no photo is left to judge, or a class is not one of the guide's.
+            DataError: no photo is left to evaluate on, or a class is not one of the guide's.
         """
         images = choose_part(open_images(data, data_root=data_root), part)
         images = images.select(images.labels != NO_LABEL)
         labels = self._labels_of(images)
         embedding = self.embedder.embed(images, on_progress)
         wanted = np.ones(len(embedding.digests), np.bool_)
-        return self.judge(images, labels, embedding, wanted, include_training=include_training)
+        evaluation = self.judge(images, labels, embedding, wanted, include_training=include_training)
+        if evaluation is None:
+            num_seen = len(embedding.digests)
+            raise DataError(
+                f"{images.name} leaves no photo to evaluate on: of {len(images)}, {num_seen} were trained on and "
+                f"{len(embedding.skipped)} can't be used; pass other photos, or --include-training"
+            )
+        return evaluation
 
     def judge(
         self,
@@ -170,28 +176,22 @@ class Guide:
         wanted: npt.NDArray[np.bool_],
         *,
         include_training: bool = False,
-    ) -> Evaluation:
-        """Judge the guide on photos whose features are at hand.
+    ) -> Evaluation | None:
+        """Evaluate the guide on photos whose features are at hand; None where no photo is left.
 
         Args:
             images: the photos.
             labels: (len(images),) their classes by this guide's numbers.
             embedding: the features of those that can be used, (N, D).
-            wanted: (N,) which of these to judge.
-            include_training: judge photos that the guide was trained on too.
-
-        Raises:
-            DataError: no photo is left to judge.
+            wanted: (N,) which of these to evaluate on.
+            include_training: include photos that the guide was trained on.
         """
         chosen = wanted.copy()
         if not include_training:
             chosen &= ~np.isin(digest_prefixes(embedding.digests), self.seen)
-        left_out = int(wanted.sum() - chosen.sum())
         if not chosen.any():
-            raise DataError(
-                f"{images.name} leaves no photo to judge: of {len(images)}, {left_out} were trained on and "
-                f"{len(embedding.skipped)} can't be used; pass other photos, or --include-training"
-            )
+            return None
+        left_out = int(wanted.sum() - chosen.sum())
         rows = embedding.indices[chosen]
         answers = Answers(
             [images.photo_names[i] for i in rows],
@@ -253,7 +253,7 @@ def load(path: str | Path, *, engine: str = "auto") -> Guide:
         engine: ``"auto"``, or the name of the engine that shall run it.
 
     Raises:
-        GuideError: it is not there, lacks a file, is damaged, or has a newer format.
+        GuideError: it does not exist, lacks a file, is damaged, or has a newer format.
     """
     source = expand(path)
     files = read_guide(source)
@@ -274,39 +274,4 @@ def load(path: str | Path, *, engine: str = "auto") -> Guide:
         seen = tensors["training_photos"]
     except (KeyError, TypeError, ValueError) as error:
         raise GuideError(f"{source} is damaged: {type(error).__name__}: {error}") from error
-    return Guide(backbone, head, class_names, facts, seen, files.records, engine)
-
-
-def choose_part(images: ImageSet, part: str | None) -> ImageSet:
-    """Return the part of a set to judge on.
-
-    Raises:
-        DataError: the set has no such part.
-    """
-    if part is None:
-        present = [p for p in ("test", "val") if (images.parts == p).any()]
-        return images.select(images.parts == present[0]) if present else images
-    chosen = images.parts == part
-    if not chosen.any():
-        present = sorted({str(p) for p in images.parts if p}) or ["none: it is not split"]
-        raise DataError(f"{images.name} has no part {part!r}; it has {', '.join(present)}")
-    return images.select(chosen)
-
-
-def _pixels(picture: Image.Image) -> npt.NDArray[Any]:
-    """Return an upright picture's pixels, with its transparency; more than 8 bits are left to the decoder.
-
-    Raises:
-        PhotoError: its file is damaged.
-    """
-    try:
-        upright = ImageOps.exif_transpose(picture)
-        is_deep = upright.mode.startswith("I") or upright.mode == "F"
-        return np.asarray(upright if is_deep else upright.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError) as error:  # PIL reads the file only now
-        raise PhotoError(f"damaged: {error}") from error
-
-
-def digest_prefixes(digests: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """Return the first 8 bytes of each digest (N,): enough to tell photos apart, and small in a guide."""
-    return np.frombuffer(b"".join(d[:8] for d in digests), ">u8").astype(np.uint64)
+    return Guide(Embedder(backbone, engine=engine), head, class_names, facts, seen, files.records)

@@ -99,7 +99,7 @@ def check_replaceable(path: Path) -> None:
     if not path.exists() or _is_empty(path):
         return
     if path.is_dir() == (path.suffix == ".zip") or FACTS not in (names := _members(path)):
-        raise GuideError(f"{path} is there and is not a guide; choose another name, such as {path}.guide")
+        raise GuideError(f"{path} already exists and is not a guide; choose another name, such as {path}.guide")
     foreign = sorted(names - {FACTS, MODEL, *RECORDS, *_CLUTTER})
     if foreign:
         raise GuideError(
@@ -112,7 +112,7 @@ def read_guide(path: Path) -> GuideFiles:
     """Read a guide's files and check that they are whole. Nothing on disk is changed.
 
     Raises:
-        GuideError: it is not there, lacks a file, is damaged, or has a newer format.
+        GuideError: it does not exist, lacks a file, is damaged, or has a newer format.
     """
     folder = path if path.exists() else _set_aside(path)  # where a save was killed between its two renames
     if folder.is_dir():
@@ -120,7 +120,7 @@ def read_guide(path: Path) -> GuideFiles:
     if not path.exists():
         hint = did_you_mean(path.name, neighbours(path))
         raise GuideError(
-            f"{path} is not there{hint}; expected a folder made by 'fieldguide train ... -o NAME.guide'"
+            f"{path} does not exist{hint}; expected a folder made by 'fieldguide train ... -o NAME.guide'"
         )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -259,7 +259,7 @@ def _set_aside(path: Path) -> Path:
 
 
 def _recover(path: Path) -> None:
-    """End a save that did not live to: clear the old guide away where the new one stands, else put it back."""
+    """Finish or undo an interrupted save: clear the old guide away where the new one stands, else put it back."""
     aside = _set_aside(path)
     if not aside.is_dir():
         return

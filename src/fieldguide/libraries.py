@@ -18,7 +18,7 @@ def import_openvino() -> ModuleType:
 def import_torchvision() -> ModuleType:
     """Import torchvision, even where its compiled operators don't fit the installed torch.
 
-    So it is where a CPU build of torch meets the CUDA build of torchvision. Its data sets, models and
+    This happens where a CPU build of torch meets the CUDA build of torchvision. Its data sets, models and
     transforms need no compiled operator; only its import fails, on describing operators that are absent.
     """
     if "torchvision" not in sys.modules:

@@ -8,18 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def expand(path: str | Path) -> Path:
+    """Return the path with ``~`` replaced; where ``~name`` is no user, it is the name of a file."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where there is no such user
+
+
 def cache_folder() -> Path:
     """Return the cache: ``FIELDGUIDE_CACHE`` where that is set, else the user's cache folder. It may not exist."""
     chosen = os.environ.get("FIELDGUIDE_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return expand(chosen)
     import platformdirs
 
     return platformdirs.user_cache_path("fieldguide")
 
 
 def neighbours(path: Path) -> list[str]:
-    """Return the names of what lies where ``path`` should, for a message that it is not there."""
+    """Return the names of what lies where ``path`` should, for a message that it does not exist."""
     try:
         return os.listdir(path.parent)  # noqa: PTH208 - names, not paths
     except OSError:

@@ -51,13 +51,29 @@ def test_what_was_passed_over_is_told_on_standard_error(run, image_folder, tmp_p
     result = run("train", folder, "-o", tmp_path / "x.guide")
     assert result.returncode == 0
     assert result.stderr.splitlines() == [
-        "1 photos held out are among those to learn from, and were not judged",
+        "held-out copies of training photos, not evaluated: 1",
         "12 photos skipped:",
         *(f"  train/red/bad {number:02d}.jpg: empty file" for number in range(10)),
         "  ... and 2 more",
-        "3 files lie outside the class folders and were left out",
+        "files without a class, left out: 3",
     ]
     assert result.stdout.startswith("2 classes, 8 photos to learn from, 5 held out (as given)\n")
+
+
+def test_photos_that_no_part_uses_are_counted(run, image_folder, tmp_path):
+    folder = image_folder({f"{part}/{name}": 4 for part in ("train", "val", "test") for name in ("red", "blue")})
+    result = run("train", folder, "-o", tmp_path / "x.guide")
+    assert result.stderr == "photos neither in train nor in the part held out, left out: 8\n"
+    assert fg.load(tmp_path / "x.guide").facts["data"]["unused"] == 8
+
+
+def test_a_cache_that_cannot_be_used_is_told_by_every_command_that_wants_it(run, image_folder, tmp_path):
+    folder, guide = image_folder({"red": 5, "blue": 5}), tmp_path / "x.guide"
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "features").write_text("a regular file")
+    for command in (("train", folder, "-o", guide), ("evaluate", guide, folder), ("predict", guide, folder)):
+        result = run(*command, FIELDGUIDE_CACHE=str(tmp_path / "cache"))
+        assert result.returncode == 0 and "features are not kept" in result.stderr
 
 
 def test_with_nothing_to_judge_it_says_so(run, image_folder, tmp_path):
@@ -66,7 +82,7 @@ def test_with_nothing_to_judge_it_says_so(run, image_folder, tmp_path):
         (folder / name).unlink()
     result = run("train", folder, "-o", tmp_path / "x.guide")
     assert result.returncode == 0 and "top-1" not in result.stdout
-    assert result.stderr == "too few photos: how good this guide is, is not known\n"
+    assert result.stderr == "too few photos: the accuracy is unknown\n"
     assert json.loads(run("train", folder, "-o", tmp_path / "x.guide", "--json").stdout)["evaluation"] is None
 
 

@@ -251,9 +251,3 @@ def test_an_engine_that_does_not_run_here_is_refused_with_those_that_do(monkeypa
         choose_engine("torch-cuda")
     with pytest.raises(UnknownNameError, match="no engine is called 'openvin', did you mean 'openvino'"):
         choose_engine("openvin")
-
-
-def test_a_machine_without_any_engine_says_so(monkeypatch):
-    pretend(monkeypatch, {})
-    with pytest.raises(EngineError, match="no engine runs on this machine; expected at least torch-cpu"):
-        choose_engine()

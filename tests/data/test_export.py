@@ -109,7 +109,7 @@ def test_what_is_there_is_not_touched(tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "letter.txt").write_text("dear")
     for name in ("taken", "taken/letter.txt"):
-        with pytest.raises(DataError, match=f"{name} is there and not empty; choose a new folder"):
+        with pytest.raises(DataError, match=f"{name} is not empty; choose a new folder"):
             write_image_folder(set_of([jpeg("red")], [0]), tmp_path / name)
     assert files(tmp_path) == ["taken/letter.txt"]
 

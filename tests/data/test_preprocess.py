@@ -134,7 +134,7 @@ def test_it_is_frozen():
             "interpolation is 'area'; it must be one of nearest, bilinear, bicubic, lanczos",
         ),
         ({"channels": 4}, r"channels is 4; it must be 3 \(RGB\) or 1 \(grey\)"),
-        ({"channels": 1}, r"mean \(0.5, 0.5, 0.5\) and std \(0.5, 0.5, 0.5\) must have one value a channel"),
+        ({"channels": 1}, r"mean \(0.5, 0.5, 0.5\) and std \(0.5, 0.5, 0.5\) must have one value per channel"),
         ({"mean": (0.5,)}, r"mean \(0.5,\) and std"),
         ({"std": (0.5, 0.0, 0.5)}, r"std is \(0.5, 0.0, 0.5\); every value must be above 0"),
         ({"std": (0.5, float("nan"), 0.5)}, r"std is \(0.5, nan, 0.5\); every value must be above 0"),

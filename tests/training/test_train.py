@@ -274,7 +274,7 @@ def test_a_class_that_is_named_but_has_no_photo_is_refused(image_folder):
     ("name", "hint"), [("digts", "did you mean 'digits'"), ("qqqq", "known sets: cifar10, .*, digits, ")]
 )
 def test_a_path_that_is_not_there_is_told_the_near_names(name, hint):
-    with pytest.raises(DataError, match=f"{name} is not there, and no set has that name.*{hint}"):
+    with pytest.raises(DataError, match=f"{name} does not exist, and no set has that name.*{hint}"):
         fg.train(name)
 
 
@@ -305,7 +305,7 @@ def test_a_class_of_which_no_photo_can_be_used_is_named_with_the_reasons(image_f
         (
             {"weights": "no/such.safetensors"},
             WeightsError,
-            r"no/such\.safetensors is not there; expected a \.safeten",
+            r"no/such\.safetensors does not exist; expected a \.safeten",
         ),
         ({"engine": "abacus"}, UnknownNameError, "no engine is called 'abacus'; known: .*torch-cpu"),
     ],

@@ -149,7 +149,7 @@ def test_the_weights_of_another_network_are_refused(save):
 
 @pytest.mark.parametrize("name", [DEFAULT_BACKBONE, "timm:resnet10t"])
 def test_a_file_that_is_not_there_is_named_at_once(tmp_path, name):
-    with pytest.raises(WeightsError, match=r"gone\.safetensors is not there; expected a \.safetensors file"):
+    with pytest.raises(WeightsError, match=r"gone\.safetensors does not exist; expected a \.safetensors file"):
         load_backbone(name, weights=tmp_path / "gone.safetensors")
     with pytest.raises(WeightsError, match=f"{tmp_path.name} is a folder; expected a .safetensors file"):
         load_backbone(name, weights=tmp_path)

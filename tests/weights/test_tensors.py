@@ -77,7 +77,7 @@ def test_what_is_no_safetensors_file_is_refused_by_name(tmp_path, make, reason):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"no\.safetensors is not there; expected a \.safetensors file"):
+    with pytest.raises(WeightsError, match=r"no\.safetensors does not exist; expected a \.safetensors file"):
         read_tensors(tmp_path / "no.safetensors")
     with pytest.raises(WeightsError, match=f"{tmp_path.name} is a folder; expected a .safetensors file"):
         read_tensors(tmp_path)

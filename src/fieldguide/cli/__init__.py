@@ -1,4 +1,4 @@
-"""The command line: one file a subcommand. Only this package prints and exits."""
+"""The command line: one file per subcommand. Only this package prints and exits."""
 
 import gc
 import importlib
@@ -14,7 +14,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def main() -> NoReturn:
-    """Run the command line; exit with 0, or with 2 and one line for a user's mistake."""
+    """Run the command line; exit with 0, with 2 and one line for a user's mistake, with 130 when interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of photos come in every script, terminals don't

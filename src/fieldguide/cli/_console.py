@@ -11,13 +11,8 @@ from fieldguide.data.image_set import SkippedPhoto
 from fieldguide.progress import Progress, silent
 
 _NAMED_SKIPPED = 10
-_STAGES = {"features": "Looking at photos", "photos": "Looking at photos", "strength": "Choosing the strength",
-           "head": "Fitting the head"}  # fmt: skip
-
-
-def print_line(text: str = "") -> None:
-    """Print a line of a report."""
-    print(text)
+_STAGES = {"features": "Looking at photos", "strength": "Choosing the strength", "head": "Fitting the head",
+           "writing": "Writing photos"}  # fmt: skip
 
 
 def print_json(facts: object) -> None:
@@ -55,6 +50,12 @@ def print_skipped(skipped: Sequence[SkippedPhoto]) -> None:
         print(f"  {photo.name}: {photo.reason}", file=sys.stderr)
     if len(skipped) > _NAMED_SKIPPED:
         print(f"  ... and {len(skipped) - _NAMED_SKIPPED} more", file=sys.stderr)
+
+
+def print_cache_fault(fault: str | None) -> None:
+    """Say why features could not be kept, on standard error."""
+    if fault:
+        note(fault)
 
 
 def note(text: str) -> None:

@@ -1,31 +1,18 @@
 """Options that several subcommands share."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-
-class FitChoice(StrEnum):
-    """How a photo that is not square becomes square."""
-
-    crop = "crop"
-    pad = "pad"
-    squash = "squash"
-
-
-class PartChoice(StrEnum):
-    """A part of a split set."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-
+FitChoice = Literal["crop", "pad", "squash"]  # data.preprocess.Fit, without its imports: help answers at once
+PartChoice = Literal["train", "val", "test"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", help="Where a named set's files are, or shall be put.", show_default="the cache"),
+    typer.Option(
+        "--data-root", help="Folder to read named sets from, or to download them to.", show_default="the cache"
+    ),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="auto, openvino, torch-cpu, torch-cuda or torch-mps.")]

@@ -14,7 +14,7 @@ def cache(
     as_json: AsJson = False,
 ) -> None:
     """Show, or clear, what is kept between runs: features of photos, converted networks."""
-    from fieldguide.cli._console import print_json, print_line, print_table
+    from fieldguide.cli._console import print_json, print_table
     from fieldguide.embed.cache import clear_cache, list_cache, max_bytes
     from fieldguide.paths import cache_folder
 
@@ -25,11 +25,9 @@ def cache(
         print_json({**facts, "entries": [vars(entry) for entry in entries]})
         return
     if clear:
-        print_line(f"freed {_size(freed)}")
-    print_line(f"{cache_folder()} keeps {_size(sum(e.num_bytes for e in entries))}")
-    print_line(
-        f"features may take {_size(max_bytes())}; FIELDGUIDE_CACHE_GB changes that, FIELDGUIDE_CACHE the folder"
-    )
+        print(f"freed {_size(freed)}")
+    print(f"{cache_folder()} keeps {_size(sum(e.num_bytes for e in entries))}")
+    print(f"features may take {_size(max_bytes())}; FIELDGUIDE_CACHE_GB changes that, FIELDGUIDE_CACHE the folder")
     if entries:
         print_table(
             ("kind", "of", "photos", "size"),

@@ -12,14 +12,14 @@ from fieldguide.cli._options import AsJson, DataRoot, EngineName, PartChoice
 @app.command()
 def evaluate(
     guide: Annotated[Path, typer.Argument(help="The guide.")],
-    data: Annotated[str, typer.Argument(help="Photos whose class is known, in any form that train takes.")],
+    data: Annotated[str, typer.Argument(help="Labelled photos, in any form that train takes.")],
     part: Annotated[
         PartChoice | None,
         typer.Option(help="Which part of a split set.", show_default="test, else val, else all"),
     ] = None,
     include_training: Annotated[
         bool,
-        typer.Option("--include-training", help="Judge photos it was trained on too, which flatters it."),
+        typer.Option("--include-training", help="Include photos it was trained on, which flatters it."),
     ] = False,
     output: Annotated[
         Path | None,
@@ -29,8 +29,8 @@ def evaluate(
     engine: EngineName = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Judge a guide on photos whose class is known."""
-    from fieldguide.cli._console import note, print_json, print_skipped, progress_bars
+    """Evaluate a guide on labelled photos."""
+    from fieldguide.cli._console import note, print_cache_fault, print_json, print_skipped, progress_bars
     from fieldguide.cli._report import print_evaluation
     from fieldguide.guide import load
 
@@ -40,11 +40,12 @@ def evaluate(
     with progress_bars() as on_progress:
         evaluation = loaded.evaluate(
             data,
-            part=part.value if part else None,
+            part=part,
             include_training=include_training,
             data_root=data_root,
             on_progress=on_progress,
         )
+    print_cache_fault(loaded.embedder.cache.fault)
     if output is not None:
         for name, content in evaluation.files().items():
             (output / name).write_bytes(content)

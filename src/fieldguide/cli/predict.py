@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def predict(
     guide: Annotated[Path, typer.Argument(help="The guide.")],
     photos: Annotated[list[str], typer.Argument(help="Photos, and folders of photos.")],
-    top: Annotated[int, typer.Option(min=1, help="How many classes a photo, the most probable first.")] = 1,
+    top: Annotated[int, typer.Option(min=1, help="Classes to show per photo, the most probable first.")] = 1,
     as_json: AsJson = False,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write a CSV file instead.", show_default=False)
@@ -29,7 +29,7 @@ def predict(
     engine: EngineName = "auto",
 ) -> None:
     """Say what photos show."""
-    from fieldguide.cli._console import note, print_skipped, progress_bars
+    from fieldguide.cli._console import note, print_cache_fault, print_skipped, progress_bars
     from fieldguide.data import SkippedPhoto
     from fieldguide.errors import DataError
     from fieldguide.guide import load
@@ -65,6 +65,7 @@ def predict(
             _print_json(predictions, top, skipped)
         else:
             _print_lines(predictions, top, max(map(len, loaded.class_names)))
+    print_cache_fault(loaded.embedder.cache.fault)
     if not as_json:
         print_skipped(skipped)
     if csv_file is not None and str(csv_file) != "-":
@@ -72,7 +73,7 @@ def predict(
 
 
 def _print_lines(predictions: "Iterable[Prediction]", top: int, width: int) -> None:
-    """One line a photo, as it is answered; the name comes last, so that lines align without knowing them all."""
+    """One line per photo, as it is answered; the name comes last, so that lines align without knowing them all."""
     for prediction in predictions:
         answers = (f"{name:<{width}} {100 * share:5.1f} %" for name, share in prediction.top(top))
         print("   ".join([*answers, prediction.photo]))
@@ -82,14 +83,12 @@ def _print_json(predictions: "Iterable[Prediction]", top: int, skipped: "list[Sk
     """One JSON document, written as photos are answered: memory stays flat."""
     from fieldguide.cli._console import to_json
 
-    start, separator = '{"predictions": [\n', ",\n"
-    before = start
-    for prediction in predictions:
+    for number, prediction in enumerate(predictions):
         answers = [{"class": name, "probability": share} for name, share in prediction.top(top)]
+        before = ",\n" if number else '{"predictions": [\n'  # not before there is one: the first may be a mistake
         print(before + to_json({"photo": prediction.photo, "answers": answers}), end="")
-        before = separator
     reasons = [{"photo": s.name, "reason": s.reason} for s in skipped]
-    print(f'{"" if before is separator else start}\n], "skipped": {to_json(reasons)}}}')
+    print(f'\n], "skipped": {to_json(reasons)}}}')
 
 
 def _write_csv(path: Path, predictions: "Iterable[Prediction]", top: int) -> None:

@@ -16,12 +16,12 @@ def sample(
     data_root: DataRoot = None,
 ) -> None:
     """Write a named set as an image folder to play with."""
-    from fieldguide.cli._console import print_line, progress_bars
+    from fieldguide.cli._console import progress_bars
     from fieldguide.data.export import write_image_folder
     from fieldguide.data.sources import open_named
 
     images = open_named(name, data_root=data_root)
     with progress_bars() as on_progress:
         write_image_folder(images, folder, on_progress)
-    print_line(f"{len(images)} photos of {len(images.class_names)} classes are in {folder}")
-    print_line(f"try: fieldguide train {folder}")
+    print(f"{len(images)} photos of {len(images.class_names)} classes are in {folder}")
+    print(f"try: fieldguide train {folder}")

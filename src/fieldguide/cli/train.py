@@ -42,7 +42,7 @@ def train(
         typer.Option(
             help="How photos become square: crop cuts off the ends of a wide one, pad adds bars, squash distorts."
         ),
-    ] = FitChoice.crop,
+    ] = "crop",
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Count every class the same, however many photos it has.")
     ] = False,
@@ -52,7 +52,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a guide on photos, evaluate it on those held out, and save it."""
-    from fieldguide.cli._console import print_json, print_line, progress_bars
+    from fieldguide.cli._console import print_cache_fault, print_json, progress_bars
     from fieldguide.guide_format import check_replaceable
     from fieldguide.training import train as train_guide
 
@@ -65,7 +65,7 @@ def train(
             backbone=backbone,
             weights=weights,
             size_px=size,
-            fit=fit.value,
+            fit=fit,
             balanced=balanced,
             strict=strict,
             data_root=data_root,
@@ -73,6 +73,7 @@ def train(
             on_progress=on_progress,
         )
     guide.save(target)
+    print_cache_fault(guide.embedder.cache.fault)
     seconds = time.perf_counter() - start
     if as_json:
         print_json(
@@ -86,30 +87,30 @@ def train(
         )
         return
     _print_guide(guide)
-    print_line(f"{target} is ready after {seconds:.1f} s; try: fieldguide predict {target} PHOTO")
+    print(f"{target} is ready after {seconds:.1f} s; try: fieldguide predict {target} PHOTO")
 
 
 def _print_guide(guide: "Guide") -> None:
     """Print what it learnt from, how good it is, and what was left out."""
-    from fieldguide.cli._console import note, print_line, print_skipped
+    from fieldguide.cli._console import note, print_skipped
     from fieldguide.cli._report import print_evaluation
     from fieldguide.data import SkippedPhoto
 
     facts = guide.facts["data"]
-    print_line(
+    print(
         f"{len(guide.class_names)} classes, {facts['num_train']} photos to learn from, "
         f"{facts['num_held_out']} held out ({'as given' if facts['split'] == 'given' else 'by content'})"
     )
-    print_line()
+    print()
     if guide.evaluation is not None:
         print_evaluation(guide.evaluation)
         if guide.evaluation.left_out:
-            note(f"{guide.evaluation.left_out} photos held out are among those to learn from, and were not judged")
+            note(f"held-out copies of training photos, not evaluated: {guide.evaluation.left_out}")
     else:
-        why = "all that are held out are among those to learn from" if facts["num_held_out"] else "too few photos"
-        note(f"{why}: how good this guide is, is not known")
+        why = "all held-out photos are copies of training photos" if facts["num_held_out"] else "too few photos"
+        note(f"{why}: the accuracy is unknown")
     print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
     if facts["unlabelled"]:
-        note(f"{facts['unlabelled']} files lie outside the class folders and were left out")
-    if guide.embedder.cache.fault:
-        note(guide.embedder.cache.fault)
+        note(f"files without a class, left out: {facts['unlabelled']}")
+    if facts["unused"]:
+        note(f"photos neither in train nor in the part held out, left out: {facts['unused']}")

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -98,6 +98,20 @@ def decode(photo: Photo, *, channels: int = 3, smallest_px: int | None = None) -
 def from_pixels(pixels: npt.NDArray[np.uint8]) -> Image.Image:
     """Return uint8 pixels (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) as a picture."""
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2:] == (1,) else pixels)
+
+
+def to_pixels(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Return an upright picture's pixels, with its transparency; more than 8 bits are left to the decoder.
+
+    Raises:
+        PhotoError: its file is damaged.
+    """
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        is_deep = upright.mode.startswith("I") or upright.mode == "F"
+        return np.asarray(upright if is_deep else upright.convert("RGBA"))
+    except (OSError, SyntaxError, ValueError) as error:  # PIL reads the file only now
+        raise PhotoError(f"damaged: {error}") from error
 
 
 def _open(photo: Photo, smallest_px: int | None) -> Image.Image:

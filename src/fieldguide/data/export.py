@@ -10,7 +10,7 @@ from fieldguide.data.decode import find_decoder, from_pixels
 from fieldguide.data.image_set import NO_LABEL, ImageSet, Photo
 from fieldguide.errors import DataError, PhotoError
 from fieldguide.paths import written_whole
-from fieldguide.progress import Progress, silent
+from fieldguide.progress import Progress, counted, silent
 
 
 def write_image_folder(images: ImageSet, folder: Path, on_progress: Progress = silent) -> None:
@@ -27,19 +27,17 @@ def write_image_folder(images: ImageSet, folder: Path, on_progress: Progress = s
         DataError: the folder holds something or can't be written, or a photo can't be read.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder} is there and not empty; choose a new folder")
+        raise DataError(f"{folder} is not empty; choose a new folder")
     folder_names = _folder_names(images.class_names)
-    total = len(images)
     try:
         with written_whole(folder) as draft:
             draft.mkdir()
-            for index, label in enumerate(images.labels.tolist()):
+            labels = images.labels.tolist()
+            for index, label in enumerate(counted(labels, len(labels), "writing", on_progress)):
                 place = draft / str(images.parts[index]) / ("" if label == NO_LABEL else folder_names[label])
                 place.mkdir(parents=True, exist_ok=True)
                 content, suffix = _read(images, index)
                 (place / f"{index:05d}{suffix}").write_bytes(content)
-                if (index + 1) % max(1, total // 500) == 0 or index + 1 == total:
-                    on_progress("writing", index + 1, total)
             if folder.is_dir():
                 folder.rmdir()
     except OSError as error:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from fieldguide.errors import DataError
+
 Photo = bytes | npt.NDArray[np.uint8]
 """A photo as its source holds it: the bytes of an image file, or pixels (H, W) or (H, W, 3)."""
 
@@ -30,7 +32,7 @@ class ImageSet:
     Args:
         name: what to call the set, usually its path or registered name.
         class_names: the classes in the order of their labels.
-        photo_names: (N,) a readable and unique name a photo.
+        photo_names: (N,) a readable and unique name per photo.
         labels: (N,) int64 index into class_names, or -1 where a photo has none.
         parts: (N,) "train", "val", "test", or "" where the source does not say.
         read: index in [0, N) -> the photo. Called from several threads at once.
@@ -71,3 +73,24 @@ def content_digest(photo: Photo) -> bytes:
         return hashlib.sha256(photo).digest()
     shape = ",".join(map(str, photo.shape)).encode()
     return hashlib.sha256(b"pixels:" + shape + b":" + np.ascontiguousarray(photo).tobytes()).digest()
+
+
+def digest_prefixes(digests: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """Return the first 8 bytes of each digest as uint64 (N,): enough to tell photos apart, and small."""
+    return np.frombuffer(b"".join(d[:8] for d in digests), ">u8").astype(np.uint64)
+
+
+def choose_part(images: ImageSet, part: str | None) -> ImageSet:
+    """Return the part of a set to evaluate on: by default ``test``, else ``val``, else all.
+
+    Raises:
+        DataError: the set has no such part.
+    """
+    if part is None:
+        present = [p for p in ("test", "val") if (images.parts == p).any()]
+        return images.select(images.parts == present[0]) if present else images
+    chosen = images.parts == part
+    if not chosen.any():
+        present = sorted({str(p) for p in images.parts if p}) or ["none: it is not split"]
+        raise DataError(f"{images.name} has no part {part!r}; it has {', '.join(present)}")
+    return images.select(chosen)

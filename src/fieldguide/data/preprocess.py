@@ -57,7 +57,7 @@ class Preprocess:
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}; it must be 3 (RGB) or 1 (grey)")
         if not len(self.mean) == len(self.std) == self.channels:
-            raise ValueError(f"mean {self.mean} and std {self.std} must have one value a channel")
+            raise ValueError(f"mean {self.mean} and std {self.std} must have one value per channel")
         if not all(s > 0 for s in self.std):
             raise ValueError(f"std is {self.std}; every value must be above 0")
 

@@ -1,4 +1,4 @@
-"""Features on disk: one SQLite file a backbone and preprocessing, keyed by what each photo holds.
+"""Features on disk: one SQLite file per backbone and preprocessing, keyed by what each photo holds.
 
 SQLite brings what several processes and a kill at any moment ask for: locks, transactions, a journal.
 """
@@ -74,8 +74,8 @@ class FeatureCache:
             return None if row is None else np.frombuffer(row[0], np.float16)
         return None
 
-    def put(self, digests: Sequence[bytes], features: Features) -> None:
-        """Keep features (N, D) under their photos' digests: all of them or, if interrupted, none."""
+    def put(self, digests: Sequence[bytes], features: Sequence[Features]) -> None:
+        """Keep N features (D,) under their photos' digests: all of them or, if interrupted, none."""
         if self.fault or not digests:
             return
         rows = [(digest, feature.tobytes()) for digest, feature in zip(digests, features, strict=True)]

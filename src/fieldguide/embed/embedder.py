@@ -20,7 +20,7 @@ from fieldguide.embed.cache import FeatureCache, Features, trim_cache
 from fieldguide.embed.engines import ENGINES, Engine, choose_engine
 from fieldguide.errors import DataError, PhotoError, WeightsError
 from fieldguide.paths import cache_folder
-from fieldguide.progress import Progress, silent
+from fieldguide.progress import Progress, counted, silent
 from fieldguide.weights.backbone import Backbone
 
 FEATURES_VERSION = 2  # raise it when decoding, fitting or converting changes what a photo's features are
@@ -40,7 +40,7 @@ class Embedding:
     Args:
         indices: (N,) which photo of the set each row is.
         features: (N, D) float16.
-        digests: (N) content digest of each photo.
+        digests: (N,) content digest of each photo.
         skipped: the photos that could not be used, and why.
     """
 
@@ -67,12 +67,14 @@ class Embedder:
     Args:
         backbone: network, weights and preprocessing.
         engine: ``"auto"``, or the name of an engine.
-        strict: stop at the first photo that can't be used, instead of skipping it.
+
+    Raises:
+        UnknownNameError: there is no engine of that name.
+        EngineError: it does not run on this machine.
     """
 
-    def __init__(self, backbone: Backbone, *, engine: str = "auto", strict: bool = False) -> None:
+    def __init__(self, backbone: Backbone, *, engine: str = "auto") -> None:
         self.backbone = backbone
-        self.strict = strict
         self.fingerprint = _fingerprint(backbone)
         self.cache = FeatureCache(self.fingerprint, f"{backbone.name}, {backbone.preprocess.size_px} px")
         self._engine_name = choose_engine(engine)
@@ -86,17 +88,22 @@ class Embedder:
             self._engine = ENGINES[self._engine_name].factory(self.backbone, folder)
         return self._engine
 
-    def embed(self, images: ImageSet, on_progress: Progress = silent, stage: str = "features") -> Embedding:
+    def embed(self, images: ImageSet, on_progress: Progress = silent, *, strict: bool = False) -> Embedding:
         """Return the features of a whole set.
+
+        Args:
+            images: the photos.
+            on_progress: called as photos are done.
+            strict: stop at the first photo that can't be used, instead of skipping it.
 
         Raises:
             DataError: strict, and a photo can't be used.
-            WeightsError: a feature is no number that float16 holds, so the weights can't be right.
+            WeightsError: a feature is nan or too large for float16, so the weights are wrong.
         """
         features, indices = np.zeros((0, 0), np.float16), [np.zeros(0, np.int64)]
         digests: list[bytes] = []
         skipped: list[SkippedPhoto] = []
-        for chunk in self.stream(images, on_progress, stage):
+        for chunk in self.stream(images, on_progress, strict=strict):
             if chunk.digests:
                 if not digests:  # their width is known now: into one array, so that none are held twice
                     features = np.empty((len(images), chunk.features.shape[1]), np.float16)
@@ -107,35 +114,24 @@ class Embedder:
         return Embedding(np.concatenate(indices), features[: len(digests)], digests, skipped)
 
     def stream(
-        self, images: ImageSet, on_progress: Progress = silent, stage: str = "features"
+        self, images: ImageSet, on_progress: Progress = silent, *, strict: bool = False
     ) -> Iterator[Embedding]:
         """Yield the features of a set in order, some thousand photos at a time; memory stays flat.
 
-        Raises:
-            DataError: strict, and a photo can't be used.
-            WeightsError: a feature is no number that float16 holds, so the weights can't be right.
+        Args and Raises: those of :meth:`embed`.
         """
         size = self.backbone.preprocess.size_px
         ahead = min(_CHUNK, max(8, _AHEAD_BYTES // (size * size * self.backbone.preprocess.channels)))
 
         def load(index: int) -> _Loaded:
-            return self._load(images, index)
+            return self._load(images, index, strict)
 
-        total, done = len(images), 0
-
-        def report(loaded: Iterator[_Loaded]) -> Iterator[_Loaded]:
-            nonlocal done
-            for item in loaded:
-                done += 1
-                if done % -(-total // 500) == 0 or done == total:
-                    on_progress(stage, done, total)
-                yield item
-
-        loaded = report(in_threads(load, range(total), ahead=ahead))
-        while chunk := list(self._through_network(islice(loaded, _CHUNK))):
+        loaded = in_threads(load, range(len(images)), ahead=ahead)
+        loaded = counted(loaded, len(images), "features", on_progress)
+        while chunk := self._through_network(islice(loaded, _CHUNK)):
             yield self._collect(images, chunk)
 
-    def _load(self, images: ImageSet, index: int) -> _Loaded:
+    def _load(self, images: ImageSet, index: int, strict: bool) -> _Loaded:
         """Read, look up, and if need be decode one photo. Runs in a thread."""
         try:
             photo = images.read(index)
@@ -144,13 +140,13 @@ class Embedder:
             picture = self.backbone.preprocess(photo) if feature is None else None
         except (PhotoError, OSError) as error:
             reason = str(error) or type(error).__name__
-            if self.strict:
+            if strict:
                 raise DataError(f"{images.photo_names[index]}: {reason}; stopped, as --strict asks") from error
             return _Loaded(index, reason=reason)
         return _Loaded(index, digest, feature, picture)
 
-    def _through_network(self, loaded: Iterable[_Loaded]) -> Iterator[_Loaded]:
-        """Give each photo that lacks its feature one, and keep those features on disk."""
+    def _through_network(self, loaded: Iterable[_Loaded]) -> list[_Loaded]:
+        """Give each photo its feature, where that is not known yet, and keep those features on disk."""
         items: list[_Loaded] = []
         waiting: deque[_Loaded] = deque()
 
@@ -167,15 +163,15 @@ class Embedder:
             fresh: list[_Loaded] = []
             for feature in self.engine.embed(chain([first], source)):
                 item = waiting.popleft()
-                item.feature, item.picture = self._halve(feature), None
+                item.feature, item.picture = self._to_float16(feature), None
                 fresh.append(item)
                 if len(fresh) == _KEEP_EVERY:
                     self._keep(fresh)
             self._keep(fresh)
             trim_cache()
-        yield from items
+        return items
 
-    def _halve(self, feature: npt.NDArray[np.float32]) -> Features:
+    def _to_float16(self, feature: npt.NDArray[np.float32]) -> Features:
         with np.errstate(over="ignore"):
             half = feature.astype(np.float16)
         if not np.isfinite(half).all():
@@ -186,9 +182,9 @@ class Embedder:
         return half
 
     def _keep(self, fresh: list[_Loaded]) -> None:
-        features = np.stack([item.feature for item in fresh if item.feature is not None]) if fresh else None
-        if features is not None:
-            self.cache.put([item.digest for item in fresh], features)
+        self.cache.put(
+            [item.digest for item in fresh], [item.feature for item in fresh if item.feature is not None]
+        )
         fresh.clear()
 
     def _collect(self, images: ImageSet, items: Sequence[_Loaded]) -> Embedding:
@@ -215,10 +211,10 @@ def _fingerprint(backbone: Backbone) -> str:
 
 
 def in_threads(function: Callable[[int], T], inputs: Iterable[int], *, ahead: int) -> Iterator[T]:
-    """Yield ``function`` of each input, in order, worked on in threads at most ``ahead`` of what was taken."""
+    """Yield ``function`` of each input, in order, computed in threads, at most ``ahead`` results early."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     source = iter(inputs)
-    with ThreadPoolExecutor(threads, "fieldguide-decode", initializer=_give_way) as pool:
+    with ThreadPoolExecutor(threads, "fieldguide-decode", initializer=_lower_priority) as pool:
         running: deque[Future[T]] = deque(pool.submit(function, i) for i in islice(source, ahead))
         try:
             while running:
@@ -230,7 +226,7 @@ def in_threads(function: Callable[[int], T], inputs: Iterable[int], *, ahead: in
                 future.cancel()
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     """Let the network, and the child that converts it, go before this thread, where the system can do that.
 
     The start of the network is what everything waits for, with photos enough decoded meanwhile.

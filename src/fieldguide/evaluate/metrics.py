@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fieldguide.data.image_set import SkippedPhoto
 from fieldguide.evaluate.answers import Answers
 
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
@@ -19,8 +20,8 @@ class ClassScore:
 
     Args:
         name: of the class.
-        precision: of the photos said to show it, the share that do; nan where none was said to.
-        recall: of the photos that show it, the share found; nan where there is none.
+        precision: share of the photos predicted as this class that show it; nan where none was predicted.
+        recall: share of the photos of this class that were predicted as it; nan where there is none.
         f1: harmonic mean of the two; nan where both are undefined.
         support: photos that show it.
     """
@@ -37,14 +38,14 @@ class Evaluation:
     """A classifier's answers held against the truth.
 
     Args:
-        num_photos: photos judged.
+        num_photos: photos evaluated.
         top1: share whose most probable class is the true one.
         top1_interval: Wilson 95 % interval of top1.
         top5: share whose true class is among the five most probable; None with five classes or fewer.
         log_loss: mean of -log(probability of the true class), natural logarithm.
-        classes: scores a class, in the order of the classes.
-        confusion: (K, K) counts; a row a true class, a column an answered one.
-        left_out: photos not judged because the classifier was trained on them.
+        classes: per-class scores, in the order of the classes.
+        confusion: (K, K) counts; rows are true classes, columns predicted ones.
+        left_out: photos not evaluated because the classifier was trained on them.
         skipped: photos that could not be used.
         answers: what it said of each photo, where that is kept.
     """
@@ -57,7 +58,7 @@ class Evaluation:
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     left_out: int = 0
-    skipped: tuple[Any, ...] = ()
+    skipped: tuple[SkippedPhoto, ...] = ()
     answers: Answers | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class Evaluation:
 def evaluate(
     probs: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]], class_names: tuple[str, ...]
 ) -> Evaluation:
-    """Judge answers.
+    """Evaluate answers.
 
     Args:
         probs: (N, K) probability of each class, N at least 1.
@@ -85,7 +86,7 @@ def evaluate(
         class_names: (K,).
 
     Raises:
-        ValueError: the shapes don't match, a label is out of range, or there is nothing to judge.
+        ValueError: the shapes don't match, a label is out of range, or there is no photo.
     """
     count, num_classes = len(labels), len(class_names)
     if count == 0 or labels.shape != (count,) or probs.shape != (count, num_classes):

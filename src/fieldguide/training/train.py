@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.data import ImageSet, open_images
-from fieldguide.data.image_set import NO_LABEL, UNSPLIT, SkippedPhoto
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT, SkippedPhoto, digest_prefixes
 from fieldguide.data.layout import EXPECTED, readable
 from fieldguide.data.preprocess import Fit
 from fieldguide.data.splits import hold_out
 from fieldguide.embed import Embedder, Embedding
 from fieldguide.errors import DataError
 from fieldguide.evaluate import Evaluation
-from fieldguide.guide import Guide, digest_prefixes
+from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
 from fieldguide.training.logistic_regression import FittedHead, fit_head
 from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
@@ -65,14 +65,12 @@ def train(
         WeightsError: the weights can't be had, or don't fit.
         ValueError: size_px or fit is out of its range.
     """
-    images = open_images(data, data_root=data_root)
-    unlabelled = int((images.labels == NO_LABEL).sum())
-    images = _used(images)
+    everything = open_images(data, data_root=data_root)
+    images = _used(everything)
     _check_classes(images)
-    embedder = Embedder(
-        load_backbone(backbone, weights=weights, size_px=size_px, fit=fit), engine=engine, strict=strict
-    )
-    embedding = embedder.embed(images, on_progress)
+    loaded = load_backbone(backbone, weights=weights, size_px=size_px, fit=fit)
+    embedder = Embedder(loaded, engine=engine)
+    embedding = embedder.embed(images, on_progress, strict=strict)
     labels = images.labels[embedding.indices]
     if images.is_split:
         held_out = images.parts[embedding.indices] != "train"
@@ -86,18 +84,17 @@ def train(
         balanced=balanced,
         on_progress=on_progress,
     )
-    seen = digest_prefixes([d for d, held in zip(embedding.digests, held_out, strict=True) if not held])
-    guide = Guide(embedder.backbone, fitted.head, images.class_names, seen=np.unique(seen), engine=engine)
-    can_judge = bool((held_out & ~np.isin(digest_prefixes(embedding.digests), guide.seen)).any())
-    evaluation = guide.judge(images, images.labels, embedding, held_out) if can_judge else None
+    seen = np.unique(digest_prefixes(embedding.digests)[~held_out])
+    guide = Guide(embedder, fitted.head, images.class_names, seen=seen)
+    evaluation = guide.judge(images, images.labels, embedding, held_out)
+    unlabelled = int((everything.labels == NO_LABEL).sum())
     facts = {
         **_origin(),
         "head": {"strength": fitted.strength, "balanced": balanced},
-        "calibration": {"temperature": None, "unknown_threshold": None},
         "data": {
             **_data_facts(images, labels, held_out, embedding),
             "unlabelled": unlabelled,
-            "skipped": [{"photo": s.name, "reason": s.reason} for s in embedding.skipped],
+            "unused": len(everything) - len(images) - unlabelled,
         },
         "metrics": _summary(evaluation),
     }
@@ -105,7 +102,7 @@ def train(
 
 
 def _used(images: ImageSet) -> ImageSet:
-    """Return the photos that train or judge: those with a label; of a split with a test part, not the val part."""
+    """Return the labelled photos; of a split set, those in ``train`` and in ``test`` or, without one, ``val``."""
     keep = images.labels != NO_LABEL
     if (images.parts == "test").any():
         keep &= images.parts != "val"
@@ -163,18 +160,24 @@ def _origin() -> dict[str, Any]:
     return {
         "fieldguide_version": importlib.metadata.version("fieldguide"),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seed": None,
         "versions": {
             "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in libraries},
+            **{name: version for name in libraries if (version := _version(name))},
         },
     }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # OpenVINO, where another engine runs
+        return None
 
 
 def _data_facts(
     images: ImageSet, labels: npt.NDArray[np.int64], held_out: npt.NDArray[np.bool_], embedding: Embedding
 ) -> dict[str, Any]:
-    """Return the set's name, what it held, and a fingerprint that another photo or label would change."""
+    """Return the set's name, what it holds, and a fingerprint that another photo or label would change."""
     names = images.class_names
     pairs = sorted(d + names[k].encode() for d, k in zip(embedding.digests, labels, strict=True))
     train, held = (np.bincount(labels[mask], minlength=len(names)) for mask in (~held_out, held_out))
@@ -185,6 +188,7 @@ def _data_facts(
         "num_train": int(train.sum()),
         "num_held_out": int(held.sum()),
         "photos": {n: {"train": int(train[k]), "held_out": int(held[k])} for k, n in enumerate(names)},
+        "skipped": [{"photo": s.name, "reason": s.reason} for s in embedding.skipped],
     }
 
 

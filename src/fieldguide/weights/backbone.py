@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fieldguide.data.preprocess import Fit, Preprocess
 from fieldguide.errors import WeightsError
 from fieldguide.models import TIMM_PREFIX, create_model
+from fieldguide.paths import expand
 from fieldguide.weights.tensors import Weights, check_is_file
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def load_backbone(
         WeightsError: the weights can't be had, or are no safetensors file.
         ValueError: size_px or fit is out of its range.
     """
-    file = None if weights is None else Path(weights).expanduser()
+    file = None if weights is None else expand(weights)
     if file is not None:
         check_is_file(file)
     if name.startswith(TIMM_PREFIX):

@@ -45,7 +45,7 @@ def load_own_weights(name: str, file: Path | None) -> tuple[Weights, Preprocess]
 
     Raises:
         UnknownNameError: there is no such model.
-        WeightsError: none are installed for it; those that are, read later, are not those that fieldguide knows.
+        WeightsError: no weights are installed for this model. (A wrong checksum raises on the first read.)
     """
     preprocess = LITE0.preprocess
     if name != "efficientnet_lite0":

@@ -52,7 +52,7 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read every array of a safetensors file.
 
     Raises:
-        WeightsError: it is not there, damaged, or not a safetensors file.
+        WeightsError: it does not exist, is damaged, or not a safetensors file.
     """
     from safetensors.numpy import load_file
 
@@ -72,8 +72,8 @@ def check_is_file(path: Path) -> None:
         WeightsError: there is none, or it is a folder.
     """
     if not path.is_file():
-        found = "a folder" if path.is_dir() else "not there"
-        raise WeightsError(f"{path} is {found}; expected a .safetensors file of weights")
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise WeightsError(f"{path} {found}; expected a .safetensors file of weights")
 
 
 def serialise(tensors: Tensors) -> bytes:

@@ -110,7 +110,7 @@ def test_an_image_may_be_a_path_or_missing(tmp_path):
     images = open_images(hub(tmp_path / "a.parquet", 4, image=pa.array(rows, IMAGE)))
     assert images.read(0) == photo(7)
     for row, reason in (
-        (1, "the file is not there"),
+        (1, "the file does not exist"),
         (2, "the row holds no image"),
         (3, "the row holds no image"),
     ):

@@ -94,7 +94,7 @@ def test_a_label_whose_accents_are_composed_or_not_is_one_class(tmp_path):
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
-        ("gone.png", "the file is not there"),
+        ("gone.png", "the file does not exist"),
         ("list.csv", "not an image"),
         ("a\0b", "can't be read: embedded null"),
     ],

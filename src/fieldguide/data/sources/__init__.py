@@ -1,4 +1,4 @@
-"""Where photos come from, one file a source. A source recognises a path, or is known by name."""
+"""Where photos come from, one file per source. A source recognises a path, or is known by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from fieldguide.data.image_set import ImageSet
-from fieldguide.data.sources.files import expand
-from fieldguide.data.sources.files import open_photos as open_photos
 from fieldguide.errors import DataError
-from fieldguide.paths import neighbours
+from fieldguide.paths import expand, neighbours
 from fieldguide.registry import Registry, did_you_mean
 
 P = TypeVar("P", bound=Callable[..., ImageSet])
@@ -67,7 +65,7 @@ def open_images(what: ImageSet | str | Path, *, data_root: str | Path | None = N
         data_root: where a named set's files are, or shall be put; by default the cache folder.
 
     Raises:
-        DataError: the path is not there, or not laid out as expected; the message says what was found.
+        DataError: the path does not exist, or is not laid out as expected; the message says what was found.
     """
     if isinstance(what, ImageSet):
         return what
@@ -88,7 +86,7 @@ def open_images(what: ImageSet | str | Path, *, data_root: str | Path | None = N
     if str(what) in names:
         return open_named(str(what), data_root=data_root)
     hint = did_you_mean(path.name, [*names, *neighbours(path)]) or f"; known sets: {', '.join(names)}"
-    raise DataError(f"{path} is not there, and no set has that name{hint}")
+    raise DataError(f"{path} does not exist, and no set has that name{hint}")
 
 
 def open_named(name: str, *, data_root: str | Path | None = None) -> ImageSet:

@@ -8,7 +8,7 @@ from fieldguide.data.image_set import UNSPLIT, ImageSet
 from fieldguide.data.sources import register_named_source
 
 
-@register_named_source("digits", num_classes=10, downloads=False)
+@register_named_source("digits")
 def open_digits(data_root: Path | None = None) -> ImageSet:
     """Open the digits: 8x8 grey, 10 classes, not split. ``data_root`` plays no part."""
     from sklearn.datasets import load_digits

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
+from fieldguide.data.files import read_photo, walk
 from fieldguide.data.image_set import ImageSet
 from fieldguide.data.layout import EXPECTED, arrange
 from fieldguide.data.sources import register_path_source
-from fieldguide.data.sources.files import read_photo, walk
 from fieldguide.errors import DataError
 
 

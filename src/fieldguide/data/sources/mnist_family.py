@@ -14,19 +14,19 @@ _CLOTHES = (
 _KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
-@register_named_source("mnist", num_classes=10, downloads=True)
+@register_named_source("mnist")
 def open_mnist(data_root: Path | None = None) -> ImageSet:
     """MNIST (LeCun et al., 1998): 60,000 + 10,000 handwritten digits, 28x28 grey."""
     return _open("mnist", "MNIST", _DIGITS, data_root)
 
 
-@register_named_source("fashion-mnist", num_classes=10, downloads=True)
+@register_named_source("fashion-mnist")
 def open_fashion_mnist(data_root: Path | None = None) -> ImageSet:
     """Fashion-MNIST (Xiao et al., 2017): 60,000 + 10,000 articles of clothing, 28x28 grey."""
     return _open("fashion-mnist", "FashionMNIST", _CLOTHES, data_root)
 
 
-@register_named_source("kmnist", num_classes=10, downloads=True)
+@register_named_source("kmnist")
 def open_kmnist(data_root: Path | None = None) -> ImageSet:
     """Kuzushiji-MNIST (Clanuwat et al., 2018): 60,000 + 10,000 cursive Japanese characters, 28x28 grey."""
     return _open("kmnist", "KMNIST", _KUZUSHIJI, data_root)

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fieldguide.data.files import read_photo
 from fieldguide.data.image_set import UNSPLIT, ImageSet
 from fieldguide.data.layout import PART_OF_FOLDER, class_name, is_clutter
 from fieldguide.data.sources import register_path_source
-from fieldguide.data.sources.files import read_photo
 from fieldguide.data.sources.table import open_parquet_list
 from fieldguide.errors import DataError, PhotoError
 

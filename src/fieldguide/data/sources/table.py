@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from fieldguide.data.files import read_photo
 from fieldguide.data.image_set import UNSPLIT, ImageSet
 from fieldguide.data.layout import PART_OF_FOLDER, class_name, readable
 from fieldguide.data.sources import register_path_source
-from fieldguide.data.sources.files import read_photo
 from fieldguide.errors import DataError
 
 Row = tuple[str, str, str, str]  # where it stands, path, label, split

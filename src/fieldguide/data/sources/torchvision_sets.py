@@ -1,17 +1,19 @@
 """torchvision's named sets: read from the data root, or downloaded there on first use (with their checksums)."""
 
+import inspect
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fieldguide.data.files import read_photo
 from fieldguide.data.image_set import UNSPLIT, ImageSet, Photo
 from fieldguide.data.layout import PART_OF_FOLDER, readable
-from fieldguide.data.sources import NamedSource, open_path, register_named_source
-from fieldguide.data.sources.files import read_photo
+from fieldguide.data.sources import open_path, register_named_source
 from fieldguide.data.sources.parquet_images import is_parquet
 from fieldguide.errors import DataError
 from fieldguide.paths import cache_folder
@@ -72,7 +74,7 @@ def open_named_set(name: str, data_root: Path | None) -> ImageSet:
     """Open one of SETS: from ``data_root/NAME`` if :func:`open_in_place` can, else in torchvision's own layout.
 
     Raises:
-        DataError: it is not there and can't be downloaded.
+        DataError: it is not at hand and can't be downloaded.
     """
     facts, root = SETS[name], download_folder(data_root)
     in_place = open_in_place(root / name)
@@ -108,7 +110,7 @@ def downloaded(name: str, torchvision_name: str, root: Path, arguments: dict[str
     from fieldguide.libraries import import_torchvision
 
     dataset_class = getattr(import_torchvision().datasets, torchvision_name)
-    if "loader" in dataset_class.__init__.__code__.co_varnames:
+    if "loader" in inspect.signature(dataset_class).parameters:
         arguments = {**arguments, "loader": str}  # paths, not pictures: fieldguide decodes
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -161,9 +163,5 @@ def _read(photo: "Photo | Path") -> Photo:
     return read_photo(photo) if isinstance(photo, Path) else photo
 
 
-def _opener(name: str) -> NamedSource:
-    return lambda data_root: open_named_set(name, data_root)
-
-
-for _name, _facts in SETS.items():
-    register_named_source(_name, num_classes=_facts.num_classes, downloads=True)(_opener(_name))
+for _name in SETS:
+    register_named_source(_name)(partial(open_named_set, _name))

@@ -39,14 +39,18 @@ def convert_to(backbone: Backbone, target: Path) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if "torch" in sys.modules or not _convert_apart(backbone, target):
-        network = _convert(backbone)
-        with written_whole(target) as draft:
-            draft.mkdir()
-            try:
-                import_openvino().save_model(network, draft / "network.xml", compress_to_fp16=False)
-            except RuntimeError as error:  # all that OpenVINO says of a full disk
-                raise OSError(f"{target} can't be written: {error}") from error
-            _keep_early_layers_exact(draft / "network.xml", backbone.preprocess.size_px // 8)
+        _convert_here(backbone, target)
+
+
+def _convert_here(backbone: Backbone, target: Path) -> None:
+    network = _convert(backbone)
+    with written_whole(target) as draft:
+        draft.mkdir()
+        try:
+            import_openvino().save_model(network, draft / "network.xml", compress_to_fp16=False)
+        except RuntimeError as error:  # all that OpenVINO says of a full disk
+            raise OSError(f"{target} can't be written: {error}") from error
+        _mark_float32_layers(draft / "network.xml", backbone.preprocess.size_px // 8)
 
 
 def _convert_apart(backbone: Backbone, target: Path) -> bool:
@@ -75,12 +79,10 @@ def _convert_apart(backbone: Backbone, target: Path) -> bool:
 def _main() -> None:
     """Convert what standard input describes. Photos wait for this: it does without collecting or tidying up."""
     gc.disable()
-    import torch  # noqa: F401 - loaded: convert_to then works in this process
-
     task = json.load(sys.stdin)
     backbone = load_backbone(task["name"], weights=task["weights"])
     preprocess = Preprocess.from_dict(task["preprocess"])
-    convert_to(replace(backbone, preprocess=preprocess, arguments=task["arguments"]), Path(task["target"]))
+    _convert_here(replace(backbone, preprocess=preprocess, arguments=task["arguments"]), Path(task["target"]))
     os._exit(0)
 
 
@@ -136,7 +138,7 @@ def _with_normalisation(network: Any, preprocess: Preprocess) -> Any:  # noqa: A
     return builder.build()
 
 
-def _keep_early_layers_exact(network: Path, side: int) -> None:
+def _mark_float32_layers(network: Path, side: int) -> None:
     """Mark layers to stay in float32 where others go to bfloat16: those with a feature map of ``side`` or larger.
 
     What the early layers round away, the later ones amplify: all in bfloat16, features fall to cosine 0.995 of the

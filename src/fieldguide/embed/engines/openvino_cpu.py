@@ -45,7 +45,7 @@ def openvino_cpu(backbone: Backbone, folder: Path) -> "OpenVinoCpu":
 
 
 class OpenVinoCpu:
-    """A network compiled for this processor: one photo a request, several requests at once.
+    """A network compiled for this processor: one photo per request, several requests at once.
 
     Larger batches gain nothing: their feature maps no longer fit the processor's caches.
 

@@ -15,6 +15,7 @@ from fieldguide.weights.backbone import Backbone
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 _KEEP_BYTES = 1 << 30
+_TOP_PAD_BYTES = 64 << 20
 
 
 def _has_cuda() -> bool:
@@ -61,7 +62,7 @@ def torch_cpu(backbone: Backbone, folder: Path) -> "TorchEngine":
 def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory instead of returning it to the system, where there is a glibc.
 
-    torch frees and asks for its large buffers at every layer; the page faults cost it more than half its time.
+    torch frees and asks for its large buffers at every layer; page faults then cost it more than the arithmetic.
     """
     if sys.platform != "linux":
         return
@@ -69,8 +70,9 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # musl
         return
-    for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD, _M_TOP_PAD):
-        mallopt(parameter, _KEEP_BYTES if parameter != _M_TOP_PAD else 64 << 20)
+    mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
+    mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
 
 
 class TorchEngine:

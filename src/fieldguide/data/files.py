@@ -10,18 +10,14 @@ from fieldguide.data.decode import MAX_FILE_BYTES, SIGNATURE_BYTES, find_decoder
 from fieldguide.data.image_set import NO_LABEL, UNSPLIT, ImageSet
 from fieldguide.data.layout import is_clutter, readable
 from fieldguide.errors import DataError, PhotoError
-
-
-def expand(path: str | Path) -> Path:
-    """Return the path with ``~`` replaced; where ``~name`` is no user, it is the name of a file."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where there is no such user
+from fieldguide.paths import expand
 
 
 def read_photo(path: str | Path) -> bytes:
     """Read an image file; a file that is not an image is recognised by its first bytes, and not read on.
 
     Raises:
-        PhotoError: it is not there, not readable, not an image, or larger than 512 MiB.
+        PhotoError: it does not exist, is not readable, not an image, or larger than 512 MiB.
     """
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - Path.open costs as much as the read itself
@@ -32,7 +28,7 @@ def read_photo(path: str | Path) -> bytes:
             return head + file.read()
     except FileNotFoundError as error:
         is_link = Path(path).is_symlink()
-        raise PhotoError("a link that leads nowhere" if is_link else "the file is not there") from error
+        raise PhotoError("a link that leads nowhere" if is_link else "the file does not exist") from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise PhotoError(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
 
@@ -78,7 +74,7 @@ def open_photos(paths: Sequence[str | Path]) -> ImageSet:
     """Open photos without labels: files, and every file below folders.
 
     Raises:
-        DataError: a path is not there, a folder can't be read, or there is no file at all.
+        DataError: a path does not exist, a folder can't be read, or there is no file at all.
     """
     files: list[Path] = []
     for path in map(expand, paths):
@@ -88,7 +84,7 @@ def open_photos(paths: Sequence[str | Path]) -> ImageSet:
             elif path.exists():
                 files.append(path)
             else:
-                raise DataError(f"{path} is not there; expected photos, or folders of photos")
+                raise DataError(f"{path} does not exist; expected photos, or folders of photos")
         except OSError as error:
             raise DataError(f"{error.filename or path} can't be read: {error.strerror}") from error
     if not files:
