@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -227,6 +228,8 @@ def test_something_else_is_not_overwritten(colour_guide, colour_folder):
         ("class_names", ["a", "b"], r"ValueError: 2 classes, but a head of \(3, 1280\)"),
         ("class_names", 3, "TypeError: 'int' object is not iterable"),
         ("architecture", {"arguments": {}}, "KeyError: 'name'"),
+        ("architecture", {"name": 3, "arguments": {}}, "TypeError: the architecture 3 with the arguments {}"),
+        ("architecture", {"name": "x", "arguments": []}, "TypeError: the architecture 'x' with the arguments"),
         ("architecture", None, "TypeError: 'NoneType' object is not subscriptable"),
         ("preprocess", {"size_px": 224}, r"ValueError: preprocess has the fields \['size_px'\]; expected"),
         ("preprocess", {"size_px": 0}, "ValueError: size_px is 0; it must be from 1 to 8192"),
@@ -388,6 +391,11 @@ def test_progress_reaches_every_photo(colour_guide, colours):
     assert calls[-1] == ("features", 36, 36)
     list(colour_guide.predict_many(colours, lambda *call: calls.append(call)))
     assert calls[-1] == ("features", 36, 36)
+
+
+def test_a_prediction_prints_its_answers(colour_guide, red):
+    printed = str(colour_guide.predict(red))
+    assert re.fullmatch(r".*: red \d+\.\d%, \w+ \d+\.\d%, \w+ \d+\.\d%", printed), printed
 
 
 def test_digest_prefixes_tell_photos_apart():

@@ -481,3 +481,28 @@ def test_an_old_guide_that_a_killed_save_left_aside_does_not_hinder_the_next(gui
         write_guide(guide, files(value))
     assert read_guide(guide).facts["value"] == 3
     assert [p.name for p in guide.parent.iterdir()] == [guide.name]
+
+
+SAVE_AGAIN_AND_AGAIN = """
+import sys
+from pathlib import Path
+import numpy as np
+from fieldguide.guide_format import GuideFiles, check_replaceable, write_guide
+
+facts = {"architecture": {}, "class_names": [], "preprocess": {}}
+for _ in range(100):
+    check_replaceable(Path(sys.argv[1]))
+    write_guide(Path(sys.argv[1]), GuideFiles(facts, {"head.bias": np.zeros(3)}))
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_processes_that_save_the_same_guide_at_once_all_succeed_and_so_do_readers(tmp_path, form):
+    write_guide(tmp_path / form, files())
+    command = [sys.executable, "-c", SAVE_AGAIN_AND_AGAIN, str(tmp_path / form)]
+    savers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    while any(saver.poll() is None for saver in savers):
+        read_guide(tmp_path / form)
+    assert [saver.communicate(timeout=120)[1] for saver in savers] == ["", "", ""]
+    assert read_guide(tmp_path / form).tensors["head.bias"].tolist() == [0, 0, 0]
+    assert [p.name for p in tmp_path.iterdir()] == [form]

@@ -41,6 +41,9 @@ class Prediction:
     class_names: tuple[str, ...]
     probs: npt.NDArray[np.float32] = field(repr=False)
 
+    def __str__(self) -> str:
+        return f"{self.photo}: " + ", ".join(f"{name} {share:.1%}" for name, share in self.top(3))
+
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """Return the ``count`` most probable classes and their probabilities, the most probable first."""
         best = np.argsort(-self.probs, kind="stable")[:count]
@@ -103,7 +106,10 @@ class Guide:
             name, read = "photo", lambda: photo
         else:
             kind = getattr(photo, "dtype", type(photo).__name__)
-            raise TypeError(f"a photo of {kind}; it must be a path, bytes, uint8 pixels, or a PIL image")
+            raise TypeError(
+                f"a photo of {kind}; it must be a path, bytes, uint8 pixels, or a PIL image; for several at once "
+                "there is predict_many"
+            )
         labels, parts = np.array([NO_LABEL]), np.array([UNSPLIT], "<U5")
         images = ImageSet(name, (), [name], labels, parts, lambda index: read())
         embedding = self.embedder.embed(images)
@@ -260,13 +266,10 @@ def load(path: str | Path, *, engine: str = "auto") -> Guide:
     facts, tensors = files.facts, files.tensors
     body = {k.removeprefix(_BACKBONE): v for k, v in tensors.items() if k.startswith(_BACKBONE)}
     try:
-        architecture = facts["architecture"]
-        backbone = Backbone(
-            architecture["name"],
-            Weights(lambda: body),
-            Preprocess.from_dict(facts["preprocess"]),
-            architecture["arguments"],
-        )
+        name, arguments = facts["architecture"]["name"], facts["architecture"]["arguments"]
+        if not isinstance(name, str) or not isinstance(arguments, dict):
+            raise TypeError(f"the architecture {name!r} with the arguments {arguments!r}")
+        backbone = Backbone(name, Weights(lambda: body), Preprocess.from_dict(facts["preprocess"]), arguments)
         head = LinearHead(tensors["head.weight"], tensors["head.bias"])
         class_names = tuple(map(str, facts["class_names"]))
         if head.weight.ndim != 2 or not len(class_names) == len(head.weight) == head.bias.size:

@@ -5,6 +5,7 @@ model.safetensors    backbone and head
 metrics.json, history.csv, predictions.parquet    how it was made and how good it is; may be missing
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -12,9 +13,10 @@ import lzma
 import os
 import secrets
 import shutil
+import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,7 +24,7 @@ from typing import Any
 import numpy.typing as npt
 
 from fieldguide.errors import GuideError
-from fieldguide.paths import neighbours
+from fieldguide.paths import neighbours, written_whole
 from fieldguide.registry import did_you_mean
 from fieldguide.weights.tensors import serialise
 
@@ -92,10 +94,21 @@ def check_replaceable(path: Path) -> None:
     if path.name in ("", ".."):
         raise GuideError(f"{path} is no name for a guide; choose one, such as flowers.guide")
     path = _follow(path)
-    _recover(path)
     ground = next(p for p in path.absolute().parents if p.exists())
     if not (ground.is_dir() and os.access(ground, os.W_OK)):
         raise GuideError(f"{path} can't be written: {ground} is not a folder that you may write to")
+    if path.parent.is_dir():
+        with _alone_in(path.parent):
+            _recover_alone(path)
+            _check_is_a_guide(path)
+
+
+def _check_is_a_guide(path: Path) -> None:
+    """Make sure that what is there, if anything, is a guide and nothing else.
+
+    Raises:
+        GuideError: it is something else, or holds something else.
+    """
     if not path.exists() or _is_empty(path):
         return
     if path.is_dir() == (path.suffix == ".zip") or FACTS not in (names := _members(path)):
@@ -114,9 +127,11 @@ def read_guide(path: Path) -> GuideFiles:
     Raises:
         GuideError: it does not exist, lacks a file, is damaged, or has a newer format.
     """
-    folder = path if path.exists() else _set_aside(path)  # where a save was killed between its two renames
-    if folder.is_dir():
-        return _parse(path, lambda name: (folder / name).read_bytes())
+    if path.parent.is_dir():
+        with _alone_in(path.parent, but_for_readers=True):
+            folder = path if path.exists() else _set_aside(path)  # where a save was killed between its two renames
+            if folder.is_dir():
+                return _parse(path, lambda name: (folder / name).read_bytes())
     if not path.exists():
         hint = did_you_mean(path.name, neighbours(path))
         raise GuideError(
@@ -126,7 +141,9 @@ def read_guide(path: Path) -> GuideFiles:
         with zipfile.ZipFile(path) as archive:
             return _parse(path, _member_reader(archive))
     except _UNREADABLE as error:
-        raise GuideError(f"{path} is neither a guide folder nor a zip of one: {error}") from error
+        raise GuideError(
+            f"{path} is neither a guide folder nor a zip of one: {error}; the guide goes first"
+        ) from error
 
 
 def _parse(path: Path, read: Callable[[str], bytes]) -> GuideFiles:
@@ -156,7 +173,7 @@ def _required(path: Path, name: str, read: Callable[[str], bytes]) -> bytes:
     try:
         return read(name)
     except (FileNotFoundError, KeyError) as error:
-        raise GuideError(f"{path} is not a whole guide: it lacks {name}") from error
+        raise GuideError(f"{path} is not a whole guide: it lacks {name}; the guide goes first") from error
     except _UNREADABLE as error:
         raise GuideError(f"{path} is damaged: {name} can't be read: {error}") from error
 
@@ -217,25 +234,23 @@ def _write_folder(path: Path, contents: dict[str, bytes]) -> None:
     try:
         for name, content in contents.items():
             _write_file(draft / name, content)
-        if path.exists():  # a folder can't be renamed over another; _recover mends a kill between these two
-            path.rename(_set_aside(path))
-        draft.rename(path)
+        with _alone_in(path.parent):
+            _recover_alone(path)
+            if path.exists():  # a folder can't be renamed over another; _recover mends a kill between these two
+                path.rename(_set_aside(path))
+            draft.rename(path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         _recover(path)
 
 
 def _write_zip(path: Path, contents: dict[str, bytes]) -> None:
-    draft = _draft(path)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
-    try:
+    with written_whole(path) as draft:
         _write_file(draft, buffer.getvalue())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _write_file(path: Path, content: bytes) -> None:
@@ -260,6 +275,12 @@ def _set_aside(path: Path) -> Path:
 
 def _recover(path: Path) -> None:
     """Finish or undo an interrupted save: clear the old guide away where the new one stands, else put it back."""
+    if _set_aside(path).is_dir():
+        with _alone_in(path.parent):
+            _recover_alone(path)
+
+
+def _recover_alone(path: Path) -> None:
     aside = _set_aside(path)
     if not aside.is_dir():
         return
@@ -268,3 +289,20 @@ def _recover(path: Path) -> None:
         shutil.rmtree(waste, ignore_errors=True)
     else:
         aside.rename(path)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path, *, but_for_readers: bool = False) -> Iterator[None]:
+    """Keep other processes that save into the folder waiting, where the system can lock one."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network drives have no locks
+            fcntl.flock(handle, fcntl.LOCK_SH if but_for_readers else fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # which lets go of the lock, as a kill does

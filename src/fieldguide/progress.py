@@ -17,7 +17,7 @@ def silent(stage: str, done: int, total: int) -> None:
 
 def counted(items: Iterable[T], total: int, stage: str, on_progress: Progress) -> Iterator[T]:
     """Yield the items, and report how many are done."""
-    step = max(1, total // _MOST_REPORTS)
+    step = -(-total // _MOST_REPORTS)
     for done, item in enumerate(items, 1):
         yield item
         if done % step == 0 or done == total:

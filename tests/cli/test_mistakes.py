@@ -1,6 +1,7 @@
 """A user's mistakes: exit code 2, one line on standard error that names what was wrong, and nothing else."""
 
 import re
+import shlex
 
 import pytest
 
@@ -43,10 +44,10 @@ MISTAKES = {
     "train good -o notes.txt/x": r"notes\.txt/x can't be written: .*notes\.txt is not a folder that you may .*",
     "train good --backbone resnet": r"no model is called 'resnet'.*",
     "train good --weights no.safetensors": r"no\.safetensors does not exist; expected a \.safetensors file.*",
-    "train good --weights ~nobody/x.safetensors": r"~nobody/x\.safetensors does not exist; expected .*",
+    "train good --weights ~no-such-user/x.safetensors": r"~no-such-user/x\.safetensors does not exist.*",
     "train good --engine abacus": r"no engine is called 'abacus'; known: .*",
     "evaluate nope.guide good": r"nope\.guide does not exist, did you mean 'known\.guide'\?; expected a .*",
-    "evaluate good good": r"good is not a whole guide: it lacks guide\.json",
+    "evaluate good good": r"good is not a whole guide: it lacks guide\.json; the guide goes first",
     "evaluate known.guide other": r"other has the class 'purple', which this guide does not know; it knows .*",
     "evaluate known.guide good --part val": r"good has no part 'val'; it has none: it is not split",
     "evaluate known.guide good -o notes.txt": r"notes\.txt is a file; choose a folder for metrics\.json .*",
@@ -56,13 +57,16 @@ MISTAKES = {
     "predict known.guide nope.jpg --json": r"nope\.jpg does not exist; expected photos, or folders of photos",
     "predict known.guide good --json --engine abacus": r"no engine is called 'abacus'; known: .*",
     "predict known.guide empty": r"no photos in empty",
-    "predict known.guide bad/blue": r"none of 3 photos could be used; the first: bad/blue/\d+\.png: empty file",
-    "predict known.guide bad/blue --csv a.csv": r"none of 3 photos could be used; .*",
-    "predict known.guide bad/blue --json": r"none of 3 photos could be used; .*",
+    "predict known.guide bad/blue": r"no photo could be used, of 3; the first: bad/blue/\d+\.png: empty file",
+    "predict known.guide bad/blue --csv a.csv": r"no photo could be used, of 3; .*",
+    "predict known.guide bad/blue --json": r"no photo could be used, of 3; .*",
     "predict notes.txt good": r"notes\.txt is neither a guide folder nor a zip of one: .*",
     "predict known.guide good --top 0": r"Invalid value for '--top': .*1.*'0'\. See: .*",
     "predict known.guide good --json --csv a.csv": r"Invalid value: --json and --csv a\.csv can't both be; .*",
-    "predict known.guide good --csv empty": r"Invalid value: --csv empty is a folder; name a file, .*",
+    "predict known.guide good --csv good/red/0.png": r"Invalid value: --csv good/red/0\.png: the name must end .*",
+    'train ""': r"the path of the photos is empty; pass a folder, a list, or a set's name",
+    'predict known.guide ""': r"the path of a photo is empty; pass photos, or folders of photos",
+    "train known.guide": r"known\.guide is a guide, not photos; pass the folder of the photos",
     "sample digit x": r"no image set is called 'digit', did you mean 'digits'\?",
     "sample digits other": r"other is not empty; choose a new folder",
 }
@@ -70,7 +74,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line_that_names_it(run, place, mistake):
-    result = run(*mistake.split())
+    result = run(*shlex.split(mistake))
     assert result.returncode == 2, result.stderr
     assert re.fullmatch(rf"fieldguide: {MISTAKES[mistake]}\n", result.stderr), result.stderr
     assert result.stdout == "" or mistake == "", "a program that reads the output gets no half of it"

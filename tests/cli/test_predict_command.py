@@ -28,7 +28,7 @@ def test_text_json_csv_and_csv_to_standard_output_say_the_same(run, saved_guide,
     text = run("predict", saved_guide, *three, "--top", 2).stdout.splitlines()
     facts = json.loads(run("predict", saved_guide, *three, "--top", 2, "--json").stdout)
     to_file = run("predict", saved_guide, *three, "--top", 2, "--csv", tmp_path / "new" / "a.csv")
-    assert (to_file.stdout, to_file.stderr) == ("", f"3 answers are in {tmp_path / 'new' / 'a.csv'}\n")
+    assert (to_file.stdout, to_file.stderr) == ("", f"answers in {tmp_path / 'new' / 'a.csv'}: 3\n")
     to_pipe = run("predict", saved_guide, *three, "--top", 2, "--csv", "-")
     assert to_pipe.stderr == ""
     assert to_pipe.stdout == (tmp_path / "new" / "a.csv").read_text(encoding="utf-8")

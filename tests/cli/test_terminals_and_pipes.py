@@ -179,3 +179,26 @@ def test_names_in_any_script_pass_through_any_encoding(run, foreign, tmp_path, s
     assert len(rows) == 37
     refused = run("evaluate", target, foreign / "バラ", **environment)
     assert refused.returncode == 2 and re.fullmatch(r"fieldguide: .* but no class folders; .*\n", refused.stderr)
+
+
+# Streams that are closed, names that break lines
+
+
+@posix_only
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_a_closed_stream_is_no_error(saved_guide, colours, closed, option):
+    command = f'exec "$0" -m fieldguide predict "$1" "$2" {option} {closed}'
+    result = subprocess.run(
+        ["sh", "-c", command, sys.executable, saved_guide, colours], capture_output=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert bool(result.stdout) == (">&-" not in closed.split())
+
+
+@posix_only
+def test_a_name_stays_on_its_line(run, saved_guide, colours, tmp_path):
+    photo = tmp_path / "two\nlines.png"
+    photo.write_bytes(next(Path(colours).rglob("*.png")).read_bytes())
+    lines = run("predict", saved_guide, photo).stdout.splitlines()
+    assert len(lines) == 1 and lines[0].endswith("two\\nlines.png")

@@ -35,12 +35,13 @@ def test_json_gives_the_same_facts(run, colours, colour_guide, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "guide"), [("colours", "colours.guide"), ("colours/", "colours.guide"), (".", "photos.guide")]
+    ("data", "guide"), [("colours", "colours.guide"), ("colours/", "colours.guide"), (".", "colours.guide")]
 )
 def test_without_a_name_the_guide_is_called_after_the_data(run, colour_folder, monkeypatch, data, guide):
     monkeypatch.chdir(colour_folder if data == "." else colour_folder.parent)
-    assert run("train", data).returncode == 0
-    assert fg.load(guide).class_names == NAMES
+    for _ in range(2):  # the second time beside the guide of the first
+        assert run("train", data).returncode == 0
+        assert fg.load(guide).class_names == NAMES
 
 
 def test_what_was_passed_over_is_told_on_standard_error(run, image_folder, tmp_path):
@@ -67,15 +68,6 @@ def test_photos_that_no_part_uses_are_counted(run, image_folder, tmp_path):
     assert fg.load(tmp_path / "x.guide").facts["data"]["unused"] == 8
 
 
-def test_a_cache_that_cannot_be_used_is_told_by_every_command_that_wants_it(run, image_folder, tmp_path):
-    folder, guide = image_folder({"red": 5, "blue": 5}), tmp_path / "x.guide"
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "features").write_text("a regular file")
-    for command in (("train", folder, "-o", guide), ("evaluate", guide, folder), ("predict", guide, folder)):
-        result = run(*command, FIELDGUIDE_CACHE=str(tmp_path / "cache"))
-        assert result.returncode == 0 and "features are not kept" in result.stderr
-
-
 def test_with_nothing_to_judge_it_says_so(run, image_folder, tmp_path):
     folder = image_folder({"red": 6, "blue": 6})
     for name in fg.train(folder).evaluation.answers.photo_names:
@@ -94,8 +86,11 @@ def test_options_reach_the_guide(run, image_folder, tmp_path):
     assert guide.facts["head"]["balanced"] is True
 
 
-def test_a_cache_that_can_not_be_used_costs_time_and_a_line(run, colours, tmp_path):
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_a_cache_that_can_not_be_used_costs_time_and_a_line(run, colours, saved_guide, tmp_path, command):
+    arguments = {"train": (colours, "-o", tmp_path / "x.guide"), "evaluate": (saved_guide, colours)}
     (tmp_path / "file").touch()
-    result = run("train", colours, "-o", tmp_path / "x.guide", FIELDGUIDE_CACHE=str(tmp_path / "file"))
+    place = str(tmp_path / "file")
+    result = run(command, *arguments.get(command, (saved_guide, colours)), FIELDGUIDE_CACHE=place)
     assert result.returncode == 0
-    assert re.fullmatch(r"the feature cache .* can't be used \(.*\); features are not kept\n", result.stderr)
+    assert re.search(r"^the feature cache .* can't be used \(.*\); features are not kept$", result.stderr, re.M)

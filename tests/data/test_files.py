@@ -132,6 +132,19 @@ def test_walking_passes_over_what_reading_would_hang_on(tmp_path):
     assert list(walk(tmp_path)) == ["a"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(PhotoError, match=r"^a folder, a pipe or a device, not a file$"):
+        read_photo(tmp_path / "pipe.jpg")
+
+
+def test_a_guide_among_the_photos_is_passed_over(tmp_path):
+    for name in ("roses.guide/guide.json", "roses.guide/model.safetensors", "roses/1.jpg", "docs/guide.json"):
+        write(tmp_path / name)
+    assert list(walk(tmp_path)) == ["docs/guide.json", "roses/1.jpg"]
+
+
 def test_photos_without_labels(tmp_path, monkeypatch):
     write(tmp_path / "folder/sub/2.png")
     write(tmp_path / "folder/1.png")

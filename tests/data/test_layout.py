@@ -26,6 +26,18 @@ LAYOUTS = {  # paths; class names; labels; parts
     "capitals": (["Train/a/1", "VAL/a/2"], "a", [0, 0], ["train", "val"]),
     "train and test": (["test/a/1", "train/b/x/2"], "ab", [0, 1], ["test", "train"]),
     "a file beside the parts": (["train/a/1", "notes.txt"], "a", [0, -1], ["train", ""]),
+    "a folder beside the parts": (
+        ["train/a/1", "val/a/2", "masks/3", "docs/x/4"],
+        "a",
+        [0, 0, -1, -1],
+        ["train", "val", "", ""],
+    ),
+    "train is a class where nothing is held out": (
+        ["train/a/1", "bus/2"],
+        ["bus", "train"],
+        [1, 0],
+        ["", ""],
+    ),
     "a test part without classes": (
         ["train/a/1", "train/2", "test/3"],
         "a",

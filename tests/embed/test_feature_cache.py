@@ -279,6 +279,15 @@ def test_a_cache_killed_at_its_birth_is_listed_and_used(own_cache):
     assert [(entry.name, entry.photos) for entry in list_cache()] == [("a", 3), ("about b", 2)]
 
 
+def test_what_can_not_be_cleared_is_named(monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("fieldguide.embed.cache.shutil.rmtree", refuse)
+    with pytest.raises(CacheError, match=r"/features can't be removed: Permission denied$"):
+        clear_cache()
+
+
 def test_a_cache_cleared_under_ones_feet_costs_only_time(mean_colour_engine):
     embedder = make_embedder()
     embedder.embed(make_set(10))

@@ -54,6 +54,16 @@ def test_a_split_set_is_held_out_as_given(image_folder, counts, expected):
     assert guide.evaluation.num_photos == sum(held for _, held in expected.values())
 
 
+def test_photos_that_a_list_trains_on_are_not_held_out(image_folder, tmp_path):
+    folder = image_folder({"red": 30, "blue": 30})
+    photos = sorted(folder.rglob("*.png"))
+    rows = [f"{p},{p.parent.name},{'train' if number % 2 else ''}" for number, p in enumerate(photos)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
+    guide = fg.train(tmp_path / "list.csv")
+    held_out = set(guide.evaluation.answers.photo_names)
+    assert held_out and held_out <= {str(photo) for photo in photos[::2]}
+
+
 def test_a_train_part_alone_is_split_by_content(image_folder):
     guide = fg.train(image_folder({"train/red": 12, "train/blue": 12}))
     assert guide.facts["data"]["split"] == "by content"

@@ -6,7 +6,8 @@ import io
 import os
 import pkgutil
 import sys
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, TextIO
 
 from fieldguide.errors import FieldguideError
 
@@ -15,6 +16,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def main() -> NoReturn:
     """Run the command line; exit with 0, with 2 and one line for a user's mistake, with 130 when interrupted."""
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of photos come in every script, terminals don't
@@ -71,6 +73,11 @@ def _with_value(message: str, error: Exception) -> str:
     refusals = getattr(error.__cause__, "errors", None)
     value = repr(refusals()[0]["input"]) if refusals else ""
     return message if value in message else f"{message}, not {value}"
+
+
+def _nowhere() -> TextIO:
+    """Return what stands in for a stream that was closed before the start, as some daemons do."""
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _discard_output() -> None:

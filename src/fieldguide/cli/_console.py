@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from fieldguide.data.image_set import SkippedPhoto
 from fieldguide.progress import Progress, silent
 
 _NAMED_SKIPPED = 10
-_STAGES = {"features": "Looking at photos", "strength": "Choosing the strength", "head": "Fitting the head",
+_STAGES = {"features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
            "writing": "Writing photos"}  # fmt: skip
 
 
@@ -25,20 +26,34 @@ def to_json(facts: object, indent: int | None = None) -> str:
     return json.dumps(facts, ensure_ascii=sys.stdout.encoding.lower() != "utf-8", indent=indent)
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
-    """Print a table: the first column to the left, the others, numbers, to the right."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table and an empty line: the first column to the left, the others, numbers, to the right."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table: Table = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    table: Table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(header):
-        table.add_column(Text(name), justify="left" if number == 0 else "right", no_wrap=not sys.stdout.isatty())
+        table.add_column(Text(printable(name)), justify="left" if number == 0 else "right")
     for row in rows:
-        table.add_row(*(Text(str(value)) for value in row))
-    width = None if sys.stdout.isatty() else 1_000_000  # rich cuts to the width of a terminal that isn't there
-    Console(width=width).print(table)
+        table.add_row(*(Text(printable(str(value))) for value in row))
+    console = Console(width=terminal_width() or 1_000_000)  # in a file nothing is cut
+    with console.capture() as capture:
+        console.print(table)
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    print("\n".join(line for line in lines if line))
+    print()
+
+
+def terminal_width() -> int | None:
+    """Return how many columns standard output has; None where it is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def printable(text: str) -> str:
+    """Return text with its line breaks and control characters escaped: a name stays on its line."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def print_skipped(skipped: Sequence[SkippedPhoto]) -> None:
@@ -47,7 +62,7 @@ def print_skipped(skipped: Sequence[SkippedPhoto]) -> None:
         return
     print(f"{len(skipped)} {'photo' if len(skipped) == 1 else 'photos'} skipped:", file=sys.stderr)
     for photo in skipped[:_NAMED_SKIPPED]:
-        print(f"  {photo.name}: {photo.reason}", file=sys.stderr)
+        print(f"  {printable(photo.name)}: {photo.reason}", file=sys.stderr)
     if len(skipped) > _NAMED_SKIPPED:
         print(f"  ... and {len(skipped) - _NAMED_SKIPPED} more", file=sys.stderr)
 
@@ -78,9 +93,8 @@ def progress_bars() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+    bar = BarColumn(complete_style="cyan", finished_style="green")
+    columns = (TextColumn("{task.description}"), bar, MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 

@@ -1,8 +1,10 @@
 """How an evaluation is printed; train and evaluate share it."""
 
+import math
+
 import numpy as np
 
-from fieldguide.cli._console import percent, print_table
+from fieldguide.cli._console import percent, print_table, terminal_width
 from fieldguide.evaluate import Evaluation
 
 _MATRIX_CLASSES = 20  # more make a matrix nobody reads; the pairs most often confused stand in for it
@@ -28,9 +30,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
 def _print_confusion(evaluation: Evaluation) -> None:
     names = [c.name for c in evaluation.classes]
     counts = np.array(evaluation.confusion)
-    if len(names) <= _MATRIX_CLASSES:
+    if len(names) <= _MATRIX_CLASSES and _matrix_width(names) <= (terminal_width() or math.inf):
         print_table(
-            ("true (rows) / predicted (columns)", *names),
+            ("true \\ predicted", *names),
             [(name, *(n or "." for n in row)) for name, row in zip(names, counts, strict=True)],
         )
         return
@@ -38,6 +40,11 @@ def _print_confusion(evaluation: Evaluation) -> None:
     order = np.argsort(-counts, axis=None, kind="stable")[:_CONFUSED_PAIRS]
     pairs = [divmod(int(place), len(names)) for place in order if counts.flat[place]]
     print_table(
-        ("most often confused: true", "predicted", "photos"),
+        ("true (most often confused)", "predicted", "photos"),
         [(names[truth], names[answer], counts[truth, answer]) for truth, answer in pairs],
     )
+
+
+def _matrix_width(names: list[str]) -> int:
+    """Return the columns that the confusion matrix takes at least: names, and three between them."""
+    return max(map(len, names)) + sum(len(name) + 3 for name in names)

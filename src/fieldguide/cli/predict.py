@@ -36,8 +36,9 @@ def predict(
 
     if as_json and csv_file is not None:
         raise typer.BadParameter(f"--json and --csv {csv_file} can't both be; choose one")
-    if csv_file is not None and csv_file.is_dir():
-        raise typer.BadParameter(f"--csv {csv_file} is a folder; name a file, such as {csv_file / 'answers.csv'}")
+    if csv_file is not None and str(csv_file) != "-" and csv_file.suffix.lower() != ".csv":
+        # A photo or a guide's file, named here by mistake, would be lost.
+        raise typer.BadParameter(f"--csv {csv_file}: the name must end in .csv, or be - for standard output")
     loaded = load(guide, engine=engine)
     top = min(top, len(loaded.class_names))
     skipped: list[SkippedPhoto] = []
@@ -53,9 +54,7 @@ def predict(
                 yield result
         if not done:
             first = skipped[0]
-            raise DataError(
-                f"none of {len(skipped)} photos could be used; the first: {first.name}: {first.reason}"
-            )
+            raise DataError(f"no photo could be used, of {len(skipped)}; the first: {first.name}: {first.reason}")
 
     with progress_bars() as on_progress:
         predictions = answered(loaded.predict_many(photos, on_progress))
@@ -69,14 +68,16 @@ def predict(
     if not as_json:
         print_skipped(skipped)
     if csv_file is not None and str(csv_file) != "-":
-        note(f"{done} answers are in {csv_file}")
+        note(f"answers in {csv_file}: {done}")
 
 
 def _print_lines(predictions: "Iterable[Prediction]", top: int, width: int) -> None:
     """One line per photo, as it is answered; the name comes last, so that lines align without knowing them all."""
+    from fieldguide.cli._console import printable
+
     for prediction in predictions:
-        answers = (f"{name:<{width}} {100 * share:5.1f} %" for name, share in prediction.top(top))
-        print("   ".join([*answers, prediction.photo]))
+        answers = (f"{printable(name):<{width}} {100 * share:5.1f} %" for name, share in prediction.top(top))
+        print("   ".join([*answers, printable(prediction.photo)]))
 
 
 def _print_json(predictions: "Iterable[Prediction]", top: int, skipped: "list[SkippedPhoto]") -> None:
@@ -99,7 +100,7 @@ def _write_csv(path: Path, predictions: "Iterable[Prediction]", top: int) -> Non
             file = sys.stdout
         else:
             file = stack.enter_context(
-                stack.enter_context(written_whole(path)).open("w", encoding="utf-8", newline="")
+                stack.enter_context(written_whole(path.resolve())).open("w", encoding="utf-8", newline="")
             )
         writer = csv.writer(file, lineterminator="\n")
         ranks = range(1, top + 1)

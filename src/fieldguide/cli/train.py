@@ -56,7 +56,7 @@ def train(
     from fieldguide.guide_format import check_replaceable
     from fieldguide.training import train as train_guide
 
-    target = output or Path(f"{Path(data).name.removesuffix('.zip') or 'photos'}.guide")
+    target = output or Path(f"{Path(data).name.removesuffix('.zip').strip('.') or Path.cwd().name}.guide")
     check_replaceable(target)
     start = time.perf_counter()
     with progress_bars() as on_progress:

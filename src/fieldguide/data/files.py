@@ -1,6 +1,7 @@
 """Files as they lie in folders: walking, reading, and photos without labels."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from fieldguide.data.decode import MAX_FILE_BYTES, SIGNATURE_BYTES, find_decoder
 from fieldguide.data.image_set import NO_LABEL, UNSPLIT, ImageSet
-from fieldguide.data.layout import is_clutter, readable
+from fieldguide.data.layout import is_clutter, is_guide, readable
 from fieldguide.errors import DataError, PhotoError
 from fieldguide.paths import expand
 
@@ -20,10 +21,13 @@ def read_photo(path: str | Path) -> bytes:
         PhotoError: it does not exist, is not readable, not an image, or larger than 512 MiB.
     """
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - Path.open costs as much as the read itself
+        with open(path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise PhotoError("a folder, a pipe or a device, not a file")
             head = file.read(SIGNATURE_BYTES)
             find_decoder(head)
-            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+            if status.st_size > MAX_FILE_BYTES:
                 raise PhotoError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
             return head + file.read()
     except FileNotFoundError as error:
@@ -33,10 +37,16 @@ def read_photo(path: str | Path) -> bytes:
         raise PhotoError(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for somebody to write into a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def walk(root: Path) -> Iterator[str]:
     """Yield the paths of all files below ``root``, relative, with slashes, in a stable order.
 
-    Links are followed, but never into a folder that they lie in; clutter is passed over.
+    Links are followed, but never into a folder that they lie in; clutter is passed over, and so are guides, which
+    are often saved beside the photos.
     """
     yield from _walk(os.fspath(root), "", ())
 
@@ -48,6 +58,8 @@ def _walk(folder: str, prefix: str, ancestors: tuple[tuple[int, int], ...]) -> I
         return
     with os.scandir(folder) as scan:
         entries = sorted((e for e in scan if not is_clutter(e.name)), key=lambda e: e.name)
+    if is_guide(entry.name for entry in entries):
+        return
     for entry in entries:
         if _is_folder(entry):
             yield from _walk(entry.path, f"{prefix}{entry.name}/", (*ancestors, identity))
@@ -77,6 +89,8 @@ def open_photos(paths: Sequence[str | Path]) -> ImageSet:
         DataError: a path does not exist, a folder can't be read, or there is no file at all.
     """
     files: list[Path] = []
+    if "" in paths:
+        raise DataError("the path of a photo is empty; pass photos, or folders of photos")
     for path in map(expand, paths):
         try:
             if path.is_dir():

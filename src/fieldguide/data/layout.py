@@ -1,7 +1,7 @@
 """What the folders of an image folder mean: classes, and parts of a split. Shared by folders and archives."""
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -18,6 +18,11 @@ _CLUTTER = {"thumbs.db", "desktop.ini", "__macosx"}  # what file managers leave 
 def is_clutter(name: str) -> bool:
     """Whether a file or folder of that name is hidden, or left behind by a file manager."""
     return name.startswith(".") or name.lower() in _CLUTTER
+
+
+def is_guide(names: Iterable[str]) -> bool:
+    """Whether a folder that holds files of these names is a guide."""
+    return {"guide.json", "model.safetensors"} <= set(names)
 
 
 def readable(name: str) -> str:
@@ -44,10 +49,13 @@ def arrange(name: str, paths: Sequence[str], read: Callable[[int], Photo]) -> Im
     if not paths:
         raise DataError(f"{name} holds no files; {EXPECTED}")
     split_paths = [PurePosixPath(p).parts for p in paths]
-    tops = {parts[0] for parts in split_paths if len(parts) > 1}
-    is_split = bool(tops) and all(t.lower() in PART_OF_FOLDER for t in tops) and _has_classes(split_paths)
+    is_split = _is_split(split_paths)
     depth = 1 if is_split else 0
     folder_of = [parts[depth] if len(parts) > depth + 1 else None for parts in split_paths]
+    if is_split:  # what lies beside the parts is in no class
+        folder_of = [
+            f if p[0].lower() in PART_OF_FOLDER else None for f, p in zip(folder_of, split_paths, strict=True)
+        ]
     names = sorted({class_name(f) for f in folder_of if f is not None})
     if not names:
         raise DataError(f"{name} holds {len(paths)} files but no class folders; {EXPECTED}")
@@ -63,6 +71,15 @@ def arrange(name: str, paths: Sequence[str], read: Callable[[int], Photo]) -> Im
     )
 
 
-def _has_classes(split_paths: Sequence[tuple[str, ...]]) -> bool:
-    """Whether any file lies two folders deep; if none does, folders named as parts are the classes."""
-    return any(len(parts) > 2 for parts in split_paths)
+def _is_split(split_paths: Sequence[tuple[str, ...]]) -> bool:
+    """Whether the outer folders are parts of a split, with class folders inside.
+
+    All of them are, or at least ``train`` and one to hold out: then another folder beside them is no class.
+    """
+    tops = {parts[0].lower() for parts in split_paths if len(parts) > 1}
+    parts = {
+        PART_OF_FOLDER[parts[0].lower()]
+        for parts in split_paths
+        if len(parts) > 2 and parts[0].lower() in PART_OF_FOLDER
+    }
+    return bool(parts) and (tops <= PART_OF_FOLDER.keys() or {"train"} < parts)

@@ -180,11 +180,20 @@ def list_cache() -> list[CacheEntry]:
 
 
 def clear_cache() -> int:
-    """Remove everything but downloaded sets. Returns the bytes that were freed."""
+    """Remove everything but downloaded sets. Returns the bytes that were freed.
+
+    Raises:
+        CacheError: something can't be removed.
+    """
     folders = [cache_folder() / name for name in ("features", "networks", "weights")]
     freed = sum(_size(folder) for folder in folders)
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            shutil.rmtree(folder)
+        except (FileNotFoundError, NotADirectoryError):  # nothing was kept, or another process clears too
+            continue
+        except OSError as error:
+            raise CacheError(f"{error.filename or folder} can't be removed: {error.strerror}") from error
     return freed - sum(_size(folder) for folder in folders)
 
 

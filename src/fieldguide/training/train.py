@@ -76,6 +76,8 @@ def train(
         held_out = images.parts[embedding.indices] != "train"
     else:
         held_out = hold_out(embedding.digests, labels)
+        if (images.parts == UNSPLIT).any():  # a list may say of some photos that they are to train on
+            held_out &= images.parts[embedding.indices] == UNSPLIT
     _check_usable(images, labels[~held_out], embedding.skipped)
     fitted = fit_head(
         embedding.features[~held_out],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from fieldguide.data.image_set import ImageSet
+from fieldguide.data.layout import is_guide
 from fieldguide.errors import DataError
 from fieldguide.paths import expand, neighbours
 from fieldguide.registry import Registry, did_you_mean
@@ -47,7 +48,13 @@ def register_path_source(recognises: Callable[[Path], bool], *, order: int = 0) 
 
 
 def open_path(path: Path) -> ImageSet | None:
-    """Open a path by the first source that recognises it; None where none does."""
+    """Open a path by the first source that recognises it; None where none does.
+
+    Raises:
+        DataError: it is a guide, or not laid out as expected.
+    """
+    if path.is_dir() and is_guide(entry.name for entry in path.iterdir()):
+        raise DataError(f"{path} is a guide, not photos; pass the folder of the photos")
     NAMED_SOURCES.names()  # importing the sources registers both kinds
     for source in sorted(_PATH_SOURCES, key=lambda s: s.order):
         if source.recognises(path):
@@ -69,6 +76,8 @@ def open_images(what: ImageSet | str | Path, *, data_root: str | Path | None = N
     """
     if isinstance(what, ImageSet):
         return what
+    if not str(what):
+        raise DataError("the path of the photos is empty; pass a folder, a list, or a set's name")
     path = expand(what)
     try:
         is_there = path.exists()
