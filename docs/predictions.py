@@ -31,13 +31,17 @@ def main(guide_path: str, photos: str, target: str) -> None:
         else:
             wrong.append(path)
     shown = [*first.values(), *wrong[: 8 - len(first)]]
-    figure, axes = plt.subplots(4, 4, figsize=(10, 6), height_ratios=[3, 0.9, 3, 0.9])
+    heights = [3, 0.8, 0.3, 3, 0.8]  # photos, answers, air, photos, answers
+    figure, axes = plt.subplots(5, 4, figsize=(10, 6.8), height_ratios=heights, layout="constrained")
+    for blank in axes[2]:
+        blank.axis("off")
     for number, path in enumerate(shown):
-        row, column = 2 * (number // 4), number % 4
+        row, column = 3 * (number // 4), number % 4
         draw_photo(axes[row, column], path)
         draw_answers(axes[row + 1, column], guide.predict(path), path.parent.name)
-    figure.tight_layout(h_pad=0.1, w_pad=1.5)
-    figure.savefig(target, dpi=80, pil_kwargs={"quality": 80, "optimize": True})
+    figure.text(0.5, -0.03, "Above: what the photo shows. Below: the guide's answers, green if right, red if not.",
+                ha="center", fontsize=9, color="#555550")  # fmt: skip
+    figure.savefig(target, dpi=120, bbox_inches="tight", pil_kwargs={"quality": 80, "optimize": True})
 
 
 def draw_photo(axes: plt.Axes, path: Path) -> None:
@@ -45,7 +49,7 @@ def draw_photo(axes: plt.Axes, path: Path) -> None:
     with Image.open(path) as picture:
         side = min(picture.size)
         left, top = (picture.width - side) // 2, (picture.height - side) // 2
-        axes.imshow(picture.crop((left, top, left + side, top + side)).resize((180, 180)))
+        axes.imshow(picture.crop((left, top, left + side, top + side)).resize((300, 300)), aspect="equal")
     axes.set_title(path.parent.name, fontsize=10)
     axes.axis("off")
 

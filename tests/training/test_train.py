@@ -274,6 +274,19 @@ def test_a_set_without_a_single_labelled_photo_holds_none(image_folder):
         fg.train(images.select(images.labels < 0))
 
 
+def test_a_folder_of_something_else_is_refused_before_any_photo_is_decoded(image_folder, monkeypatch):
+    folder = image_folder({"red": 6, "blue": 6})
+    (folder / "tables").mkdir()
+    for name in ("train.parquet", "test.parquet"):
+        (folder / "tables" / name).write_bytes(b"PAR1")
+    monkeypatch.setattr("fieldguide.embed.Embedder.embed", lambda *arguments, **options: pytest.fail("too late"))
+    message = (
+        r"the class 'tables' can be used to train; 2 photos were skipped \(tables/test\.parquet: not an image"
+    )
+    with pytest.raises(DataError, match=message):
+        fg.train(folder)
+
+
 def test_a_class_that_is_named_but_has_no_photo_is_refused(image_folder):
     images = fg.open_images(image_folder({**TWO, "green": 2}))
     with pytest.raises(DataError, match="photos: the class 'green' has no photo; every class needs 2 or more"):

@@ -20,14 +20,15 @@ from fieldguide.data.layout import EXPECTED, readable
 from fieldguide.data.preprocess import Fit
 from fieldguide.data.splits import hold_out
 from fieldguide.embed import Embedder, Embedding
-from fieldguide.errors import DataError
+from fieldguide.errors import DataError, PhotoError
 from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
 from fieldguide.training.logistic_regression import FittedHead, fit_head
 from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
 
-_MIN_PHOTOS = 2  # a class
+_MIN_PHOTOS = 2  # per class
+_FEW_PHOTOS = 5  # of a class, to look at them all beforehand
 
 
 def train(
@@ -68,6 +69,8 @@ def train(
     everything = open_images(data, data_root=data_root)
     images = _used(everything)
     _check_classes(images)
+    if not strict:  # which stops at any photo, and says at which
+        _check_readable(images)
     loaded = load_backbone(backbone, weights=weights, size_px=size_px, fit=fit)
     embedder = Embedder(loaded, engine=engine)
     embedding = embedder.embed(images, on_progress, strict=strict)
@@ -139,6 +142,23 @@ def _check_classes(images: ImageSet) -> None:
         raise DataError(
             f"{images.name}: the class {names[rare]!r} has {found}{part}; every class needs {_MIN_PHOTOS} or more"
         )
+
+
+def _check_readable(images: ImageSet) -> None:
+    """Refuse a class of few files of which none is an image, such as a folder of something else, before long work.
+
+    Raises:
+        DataError: with the class, and why its files are skipped.
+    """
+    is_of_few = np.bincount(images.labels)[images.labels] <= _FEW_PHOTOS
+    usable, skipped = [*np.unique(images.labels[~is_of_few])], []
+    for index in np.flatnonzero(is_of_few).tolist():
+        try:
+            images.read(index)
+            usable.append(images.labels[index])
+        except (PhotoError, OSError) as error:
+            skipped.append(SkippedPhoto(images.photo_names[index], str(error)))
+    _check_usable(images, np.array(usable, np.int64), skipped)
 
 
 def _check_usable(images: ImageSet, labels: npt.NDArray[np.int64], skipped: Sequence[SkippedPhoto]) -> None:
