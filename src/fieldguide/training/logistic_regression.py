@@ -101,43 +101,64 @@ def _balancing_weights(labels: Labels, num_classes: int) -> Floats:
     return (len(labels) / (present * counts[labels])).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Fold:
+    """Photos to fit, and the photos held out that the fit is tried on."""
+
+    problem: "_Problem"
+    features: Floats
+    labels: Labels
+    weights: Floats
+
+    def judge(self, solution: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return, of the photos held out: weighted sum of log losses, sum of weights, right answers, photos."""
+        probs = self.problem.head(solution).probs(self.features)
+        of_truth = np.maximum(probs[np.arange(len(self.labels)), self.labels], np.finfo(np.float32).tiny)
+        loss = -(self.weights * np.log(of_truth)).sum()
+        num_correct = np.count_nonzero(probs.argmax(axis=1) == self.labels)
+        return np.array([loss, self.weights.sum(), num_correct, len(self.labels)], np.float64)
+
+
 def _try_strengths(
     features: Floats, labels: Labels, weights: Floats, num_classes: int, on_progress: Progress
 ) -> list[Trial]:
     """Walk from strong to weak, each start the last solution; stop when it has got worse twice."""
-    chosen = _subset(labels, _num_cv_photos(num_classes))
-    fold_of = _assign_folds(labels[chosen])
-    if not (fold_of >= 0).any():
+    folds = _make_folds(features, labels, weights, num_classes)
+    if not folds:
         return []
-    folds = []
-    for fold in range(NUM_FOLDS):
-        inside, outside = chosen[fold_of != fold], chosen[fold_of == fold]
-        if len(outside):
-            problem = _Problem(features[inside], labels[inside], weights[inside], num_classes)
-            folds.append((problem, features[outside], labels[outside], weights[outside]))
-        if len(outside) >= _ENOUGH_HELD_OUT:
-            break
     # The best penalty beside the sum of losses hardly depends on the number of photos, so beside their mean it
     # shrinks as photos are added: what is best for a fold is weakened to be best for all.
-    share = sum(problem.num_photos for problem, *_ in folds) / len(folds) / len(labels)
-    solutions = [problem.start() for problem, *_ in folds]
+    fold_fraction = sum(fold.problem.num_photos for fold in folds) / len(folds) / len(labels)
+    solutions = [fold.problem.start() for fold in folds]
     trials: list[Trial] = []
-    for number, strength in enumerate(STRENGTHS):
-        losses, hits, mass, count = 0.0, 0, 0.0, 0
-        for index, (problem, held_features, held_labels, held_weights) in enumerate(folds):
-            solutions[index] = problem.solve(strength, solutions[index], _FAST_TOLERANCE)
-            probs = problem.head(solutions[index]).probs(held_features)
-            of_truth = np.maximum(probs[np.arange(len(held_labels)), held_labels], np.finfo(np.float32).tiny)
-            losses -= float((held_weights * np.log(of_truth)).sum())
-            mass += float(held_weights.sum())
-            hits += int((probs.argmax(axis=1) == held_labels).sum())
-            count += len(held_labels)
-        trials.append(Trial(strength * share, losses / mass, hits / count))
-        on_progress("strength", number + 1, len(STRENGTHS))
+    for number, strength in enumerate(STRENGTHS, start=1):
+        solutions = [
+            fold.problem.solve(strength, solution, _FAST_TOLERANCE)
+            for fold, solution in zip(folds, solutions, strict=True)
+        ]
+        judged = [fold.judge(solution) for fold, solution in zip(folds, solutions, strict=True)]
+        loss, total_weight, num_correct, count = np.sum(judged, axis=0).tolist()
+        trials.append(Trial(strength * fold_fraction, loss / total_weight, num_correct / count))
+        on_progress("strength", number, len(STRENGTHS))
         if len(trials) > 2 and trials[-3].log_loss < trials[-2].log_loss < trials[-1].log_loss:
             break
     on_progress("strength", len(STRENGTHS), len(STRENGTHS))
     return trials
+
+
+def _make_folds(features: Floats, labels: Labels, weights: Floats, num_classes: int) -> list[_Fold]:
+    """Split at most :func:`_num_cv_photos` photos into folds; none where no class has two photos."""
+    chosen = _subset(labels, _num_cv_photos(num_classes))
+    fold_of = _assign_folds(labels[chosen])
+    folds: list[_Fold] = []
+    for number in range(NUM_FOLDS):
+        inside, outside = chosen[fold_of != number], chosen[fold_of == number]
+        if len(outside):
+            problem = _Problem(features[inside], labels[inside], weights[inside], num_classes)
+            folds.append(_Fold(problem, features[outside], labels[outside], weights[outside]))
+        if len(outside) >= _ENOUGH_HELD_OUT:
+            break
+    return folds
 
 
 def _num_cv_photos(num_classes: int) -> int:
@@ -220,17 +241,17 @@ class _Problem:
         solution = flat.reshape(self._shape)
         head = self.head(solution)
         loss = 0.0
-        slope = np.zeros(self._shape)  # of the loss by the raw features' weights, and by the biases
+        gradient = np.zeros(self._shape)  # of the loss by the raw features' weights, and by the biases
         for start in range(0, len(self._features), _ROWS):
             rows = slice(start, start + _ROWS)
             features, weights = self._features[rows], self._weights[rows]
             residuals, block_loss = _residuals(head, features, self._labels[rows], weights)
             loss += block_loss
-            slope[:-1] += features.T @ residuals
-            slope[-1] += residuals.sum(axis=0, dtype=np.float64)
-        slope[:-1] = (slope[:-1] - self._mean[:, None] * slope[-1]) / self._std[:, None]
-        slope[:-1] += strength * solution[:-1]
-        return loss + strength / 2 * float(np.square(solution[:-1]).sum()), slope.ravel()
+            gradient[:-1] += features.T @ residuals
+            gradient[-1] += residuals.sum(axis=0, dtype=np.float64)
+        gradient[:-1] = (gradient[:-1] - self._mean[:, None] * gradient[-1]) / self._std[:, None]
+        gradient[:-1] += strength * solution[:-1]
+        return loss + strength / 2 * float(np.square(solution[:-1]).sum()), gradient.ravel()
 
 
 def _residuals(head: LinearHead, features: Floats, labels: Labels, weights: Floats) -> tuple[Floats, float]:
