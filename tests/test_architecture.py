@@ -19,8 +19,10 @@ ALLOWED = {
     "libraries":    set(),
     "registry":     {"errors"},
     "data":         BASE,
-    "models":       BASE,                                # and never data
-    "weights":      BASE | {"data", "models"},
+    "layers":       set(),
+    "models":       BASE | {"layers"},                   # and never data
+    "cost":         BASE | {"models"},
+    "weights":      BASE | {"data", "layers", "models"},
     "embed":        BASE | {"data", "models", "weights"},
     "evaluate":     {"errors", "data"},
     "head":         set(),

@@ -33,13 +33,13 @@ class Registry(Generic[T]):
     Args:
         kind: what the names name, for messages: ``"model"``.
         package: the package whose modules register themselves: ``"fieldguide.models"``.
-        besides: names that are understood without being registered, for messages: ``"timm:NAME"``.
+        listing: says where the names are listed, for messages; without it the message lists them.
     """
 
-    def __init__(self, kind: str, package: str, *, besides: str = "") -> None:
+    def __init__(self, kind: str, package: str, *, listing: str = "") -> None:
         self.kind = kind
         self._package = package
-        self._besides = [besides] if besides else []
+        self._listing = listing
         self._entries: dict[str, Entry[T]] = {}
         self._discovered = False
 
@@ -65,7 +65,8 @@ class Registry(Generic[T]):
         try:
             return self._entries[name]
         except KeyError:
-            hint = did_you_mean(name, self._entries) or f"; known: {', '.join([*self.names(), *self._besides])}"
+            listing = self._listing or f"known: {', '.join(self.names())}"
+            hint = did_you_mean(name, self._entries) or f"; {listing}"
             raise UnknownNameError(f"no {self.kind} is called {name!r}{hint}") from None
 
     def __contains__(self, name: object) -> bool:

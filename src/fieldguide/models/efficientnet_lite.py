@@ -7,16 +7,16 @@ Source: https://github.com/tensorflow/tpu/tree/master/models/official/efficientn
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from fieldguide.layers import ConvNormAct, InputSize, InvertedResidual, SameConv2d, check_arguments
 from fieldguide.models import register_model
 
+SOURCE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
-BATCH_NORM_EPS = 1e-3  # TensorFlow's, as the reference weights were trained with
-DROPOUT = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,64 +40,12 @@ STAGES = (  # Table 1 of the EfficientNet paper
     Stage(expand_ratio=6, kernel_size=3, out_channels=320, num_blocks=1, stride=1),
 )
 
-
-class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's "SAME": an odd pixel of padding goes to the bottom and right.
-
-    The reference weights expect it; symmetric padding would shift every layer of stride 2. No kernel is smaller
-    than its stride.
-
-    Images (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
-    """
-
-    def forward(self, images: Tensor) -> Tensor:
-        height, width = (int(side) for side in images.shape[-2:])  # in a trace too: the padding is then fused
-        pad_h = _same_padding(height, self.kernel_size[0], self.stride[0])
-        pad_w = _same_padding(width, self.kernel_size[1], self.stride[1])
-        padded = F.pad(images, (pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2))
-        return F.conv2d(padded, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
-
-
-def _same_padding(size: int, kernel_size: int, stride: int) -> int:
-    """Return how many pixels the last step reads past the edge."""
-    return kernel_size - stride + -size % stride
-
-
-class ConvNormAct(nn.Sequential):
-    """Convolution, batch normalisation and ReLU6 (or none). (N, C, H, W) -> (N, out, H / stride, W / stride)."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, *, kernel_size: int, stride: int = 1, groups: int = 1,
-        activation: bool = True,
-    ) -> None:  # fmt: skip
-        conv = SameConv2d if stride > 1 else nn.Conv2d  # at stride 1 the two paddings are the same
-        padding = 0 if stride > 1 else kernel_size // 2
-        super().__init__(
-            conv(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False),
-            nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPS),
-            nn.ReLU6() if activation else nn.Identity(),
-        )
-
-
-class InvertedResidual(nn.Module):
-    """Expand by 1x1, filter each channel, project by a linear 1x1; add the input where the shape is kept.
-
-    (N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride).
-    """
-
-    def __init__(
-        self, in_channels: int, out_channels: int, *, expand_ratio: int, kernel_size: int, stride: int
-    ) -> None:
-        super().__init__()
-        hidden = in_channels * expand_ratio
-        self.expand = ConvNormAct(in_channels, hidden, kernel_size=1) if expand_ratio > 1 else nn.Identity()
-        self.depthwise = ConvNormAct(hidden, hidden, kernel_size=kernel_size, stride=stride, groups=hidden)
-        self.project = ConvNormAct(hidden, out_channels, kernel_size=1, activation=False)
-        self.has_shortcut = stride == 1 and in_channels == out_channels
-
-    def forward(self, images: Tensor) -> Tensor:
-        residual: Tensor = self.project(self.depthwise(self.expand(images)))
-        return images + residual if self.has_shortcut else residual
+_ConvNormAct = partial(
+    ConvNormAct,
+    conv=SameConv2d,
+    norm=partial(nn.BatchNorm2d, eps=1e-3),  # TensorFlow's, as the reference weights were trained with
+    activation=nn.ReLU6,
+)
 
 
 class EfficientNetLite(nn.Module):
@@ -107,42 +55,51 @@ class EfficientNetLite(nn.Module):
     features (N, 1280) where num_classes is 0.
     """
 
-    def __init__(self, stages: tuple[Stage, ...], *, num_classes: int, in_channels: int) -> None:
+    def __init__(self, stages: tuple[Stage, ...], *, num_classes: int, in_channels: int, dropout: float) -> None:
         super().__init__()
-        self.stem = ConvNormAct(in_channels, STEM_CHANNELS, kernel_size=3, stride=2)
-        self.stages = nn.ModuleList()
+        self.input_size = InputSize(32)
+        self.stem = _ConvNormAct(in_channels, STEM_CHANNELS, kernel_size=3, stride=2)
+        self.stages = nn.Sequential()
         channels = STEM_CHANNELS
         for stage in stages:
-            blocks = nn.Sequential()
-            for index in range(stage.num_blocks):
-                blocks.append(
-                    InvertedResidual(
-                        channels,
-                        stage.out_channels,
-                        expand_ratio=stage.expand_ratio,
-                        kernel_size=stage.kernel_size,
-                        stride=stage.stride if index == 0 else 1,
-                    )
-                )
-                channels = stage.out_channels
-            self.stages.append(blocks)
-        self.head = ConvNormAct(channels, HEAD_CHANNELS, kernel_size=1)
-        self.dropout = nn.Dropout(DROPOUT)
+            self.stages.append(_blocks(channels, stage))
+            channels = stage.out_channels
+        self.head = _ConvNormAct(channels, HEAD_CHANNELS)
+        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes) if num_classes else nn.Identity()
         self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, 1280, H / 32, W / 32)."""
-        images = self.stem(images)
-        for stage in self.stages:
-            images = stage(images)
-        features: Tensor = self.head(images)
+        """Images (N, in_channels, H, W) -> the last feature map (N, 1280, H / 32, W / 32).
+
+        Raises:
+            ValueError: the images are smaller than 32 px.
+        """
+        self.input_size.check(images)
+        features: Tensor = self.head(self.stages(self.stem(images)))
         return features
 
     def forward(self, images: Tensor) -> Tensor:
         pooled = self.forward_features(images).mean(dim=(2, 3))
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits
+
+
+def _blocks(in_channels: int, stage: Stage) -> nn.Sequential:
+    blocks = nn.Sequential()
+    for index in range(stage.num_blocks):
+        channels = in_channels if index == 0 else stage.out_channels
+        blocks.append(
+            InvertedResidual(
+                channels,
+                stage.out_channels,
+                hidden_channels=channels * stage.expand_ratio,
+                kernel_size=stage.kernel_size,
+                stride=stage.stride if index == 0 else 1,
+                conv_norm_act=_ConvNormAct,
+            )
+        )
+    return blocks
 
 
 def _initialise(module: nn.Module) -> None:
@@ -160,20 +117,20 @@ def _initialise(module: nn.Module) -> None:
     params=4_652_008,
     macs=385_187_552,
     input_size_px=224,
-    source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
+    year=2020,
+    source=SOURCE,
+    references={"timm": "tf_efficientnet_lite0", "lukemelas": "efficientnet-lite0"},
 )
-def efficientnet_lite0(*, num_classes: int = 1000, in_channels: int = 3) -> EfficientNetLite:
-    """EfficientNet-Lite0. Images (N, in_channels, H, W) float32 -> logits (N, num_classes).
+def efficientnet_lite0(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2) -> EfficientNetLite:
+    """EfficientNet-Lite0. Images (N, in_channels, H, W) float32, at least 32 px -> logits (N, num_classes).
 
     Args:
         num_classes: how many logits; 0 gives the pooled features (N, 1280) instead.
         in_channels: channels of the images.
+        dropout: of the pooled features, in training.
 
     Raises:
-        ValueError: num_classes is below 0, or in_channels below 1.
+        ValueError: an argument is out of its range.
     """
-    if num_classes < 0:
-        raise ValueError(f"num_classes is {num_classes}; it must be 0 (features) or more")
-    if in_channels < 1:
-        raise ValueError(f"in_channels is {in_channels}; it must be 1 or more")
-    return EfficientNetLite(STAGES, num_classes=num_classes, in_channels=in_channels)
+    check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
+    return EfficientNetLite(STAGES, num_classes=num_classes, in_channels=in_channels, dropout=dropout)

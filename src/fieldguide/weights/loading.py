@@ -1,0 +1,152 @@
+"""Fitting a file's tensors, in whatever layout, to a network of ours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.errors import WeightsError
+from fieldguide.models import create_model
+from fieldguide.weights.layouts import Layout, layouts_of
+from fieldguide.weights.tensors import Tensors, read_tensors
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_HEADS = ("classifier.", "aux1.", "aux2.")  # what names classes; all else is the body
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What fitted, by our names, and what did not.
+
+    Args:
+        layout: whose names the file has: ``"fieldguide"``, ``"timm"``, ``"torchvision"``, ...
+        fitted: tensors taken from the file.
+        missing: tensors that the file does not have.
+        left_over: tensors of the file that the network does not have.
+        misshapen: tensors of another shape: (name, the network's shape, the file's shape).
+        adapted: the first filters, where they were made for images of other channels.
+    """
+
+    layout: str
+    fitted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    left_over: tuple[str, ...] = ()
+    misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    adapted: str | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether all of the body fitted; a head of its own size is expected."""
+        names = [*self.missing, *self.left_over, *(name for name, *_ in self.misshapen)]
+        return bool(self.fitted) and all(name.startswith(_HEADS) for name in names)
+
+    def __str__(self) -> str:
+        total = len(self.fitted) + len(self.missing) + len(self.misshapen)
+        parts = [f"{len(self.fitted)} of {total} tensors fitted, in the layout of {self.layout}"]
+        if self.adapted:
+            parts.append(f"{self.adapted} adapted to the channels of the images")
+        shapes = [f"{name} is {_by(found)}, not {_by(expected)}" for name, expected, found in self.misshapen]
+        for what, names in (
+            ("missing", self.missing), ("left over", self.left_over), ("of another shape", shapes)
+        ):  # fmt: skip
+            if names:
+                parts.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
+        return "; ".join(parts)
+
+
+def load_model(
+    name: str,
+    weights: str | Path,
+    **arguments: Any,  # noqa: ANN401 - each factory types its own
+) -> tuple["nn.Module", LoadReport]:
+    """Build a network and fill it from a file. A head of another size than the file's keeps its initialisation.
+
+    Args:
+        name: of a registered model.
+        weights: a .safetensors file in our layout, torchvision's or timm's; which one is detected.
+        arguments: of the model's factory. Filters of a first layer with other ``in_channels`` are adapted.
+
+    Returns:
+        The network, in training mode, and what fitted.
+
+    Raises:
+        UnknownNameError: there is no such model.
+        WeightsError: the file can't be read, or its body does not fit.
+        ValueError: the factory refuses an argument.
+    """
+    import torch
+
+    network = create_model(name, **arguments)
+    tensors, report = fit_tensors(name, network, read_tensors(Path(weights)))
+    network.load_state_dict({key: torch.from_numpy(t.copy()) for key, t in tensors.items()}, strict=False)
+    return network, report
+
+
+def fit_tensors(name: str, network: "nn.Module", tensors: Tensors) -> tuple[Tensors, LoadReport]:
+    """Return the tensors of a file, under our names, that fit the network, and what did not.
+
+    Args:
+        name: of the registered model.
+        network: built from it, on any device.
+        tensors: the file's, in any layout that is known for it.
+
+    Raises:
+        WeightsError: the body does not fit; the message says which tensors speak against it.
+    """
+    layout = detect_layout(name, network, tensors)
+    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = dict(layout.to_ours(tensors))
+    adapted = _adapt_first_filters(expected, found)
+    common = [key for key in expected if key in found]
+    report = LoadReport(
+        layout=layout.source,
+        fitted=tuple(key for key in common if found[key].shape == expected[key]),
+        missing=tuple(sorted(expected.keys() - found.keys())),
+        left_over=tuple(sorted(found.keys() - expected.keys())),
+        misshapen=tuple((k, expected[k], found[k].shape) for k in common if found[k].shape != expected[k]),
+        adapted=adapted,
+    )
+    if not report.fits:
+        raise WeightsError(f"the weights don't fit {name}: {report}; pass weights of this architecture")
+    return {key: found[key] for key in report.fitted}, report
+
+
+def detect_layout(name: str, network: "nn.Module", tensors: Tensors) -> Layout:
+    """Return the layout that most of the tensors' names are of; ours where none is."""
+    return max(layouts_of(name, network), key=lambda layout: layout.count(tensors))
+
+
+def _adapt_first_filters(
+    expected: Mapping[str, tuple[int, ...]], found: dict[str, npt.NDArray[Any]]
+) -> str | None:
+    """Adapt the first convolution in ``found`` if only its input channels differ; return its name if so."""
+    first = next((key for key, shape in expected.items() if len(shape) == 4), None)
+    if first is None or first not in found or found[first].ndim != 4:
+        return None
+    channels, shape = expected[first][1], found[first].shape
+    if shape[1] == channels or (shape[0], *shape[2:]) != (expected[first][0], *expected[first][2:]):
+        return None
+    found[first] = adapt_channels(found[first], channels)
+    return first
+
+
+def adapt_channels(filters: npt.NDArray[Any], in_channels: int) -> npt.NDArray[Any]:
+    """Adapt filters (out, C, H, W) to images of other channels, so that what they answer keeps its size.
+
+    One channel gets the sum over the old ones, as a grey image repeated in each would. More get the old ones
+    repeated in turn, scaled down by as much as there are more. So timm does.
+    """
+    if in_channels == 1:
+        return np.asarray(filters.sum(axis=1, keepdims=True))
+    channels = filters.shape[1]
+    repeated = np.take(filters, np.arange(in_channels) % channels, axis=1)
+    return np.asarray(repeated * (channels / in_channels), filters.dtype)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a scalar"
