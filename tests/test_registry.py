@@ -1,5 +1,8 @@
 """Names, discovery by folder, and what an unknown name is told."""
 
+import importlib
+import sys
+
 import pytest
 
 from fieldguide.errors import UnknownNameError
@@ -8,7 +11,8 @@ from fieldguide.registry import Registry, did_you_mean
 PLUG_INS = {
     "__init__.py": """
 from fieldguide.registry import Registry
-BIRDS = Registry('bird', __name__, besides='egg:NAME')
+BIRDS = Registry('bird', __name__)
+EGGS = Registry('egg', __name__, listing='look into the nest')
 """,
     "owls.py": "from . import BIRDS\n\n@BIRDS.register(legs=2)\ndef barn_owl(): return 'hoo'\n",
     "ducks.py": "from . import BIRDS\n\n@BIRDS.register('pond-duck', legs=2)\ndef make_duck(): return 'quack'\n",
@@ -40,13 +44,24 @@ def test_every_module_of_the_package_registers_itself(birds):
     ("name", "message"),
     [
         ("barn_owel", "^no bird is called 'barn_owel', did you mean 'barn_owl'[?]$"),
-        ("zebra", "^no bird is called 'zebra'; known: barn_owl, pond-duck, egg:NAME$"),
+        ("zebra", "^no bird is called 'zebra'; known: barn_owl, pond-duck$"),
         ("", "^no bird is called ''; known: "),
     ],
 )
 def test_an_unknown_name_is_told_with_the_near_ones_or_all(birds, name, message):
     with pytest.raises(UnknownNameError, match=message):
         birds[name]
+
+
+def test_a_long_list_of_names_is_only_pointed_at(birds):
+    eggs = importlib.import_module(birds._package).EGGS
+    with pytest.raises(UnknownNameError, match="^no egg is called 'blue'; look into the nest$"):
+        eggs["blue"]
+
+
+def test_a_name_that_is_found_imports_no_further_modules(birds):
+    assert birds["pond-duck"].factory() == "quack"
+    assert f"{birds._package}.owls" not in sys.modules
 
 
 def test_a_name_is_registered_once(birds):

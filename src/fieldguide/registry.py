@@ -61,8 +61,8 @@ class Registry(Generic[T]):
         Raises:
             UnknownNameError: nothing is registered under it; the message names the near ones.
         """
-        self._discover()
         try:
+            self._discover(until=name)
             return self._entries[name]
         except KeyError:
             listing = self._listing or f"known: {', '.join(self.names())}"
@@ -82,11 +82,14 @@ class Registry(Generic[T]):
         """Return every entry, sorted by name."""
         return [self._entries[name] for name in self.names()]
 
-    def _discover(self) -> None:
-        if self._discovered:
+    def _discover(self, until: str | None = None) -> None:
+        """Import the package's modules: all of them, or until one has registered that name."""
+        if self._discovered or until in self._entries:
             return
         package = importlib.import_module(self._package)
         for module in pkgutil.iter_modules(package.__path__):
             if not module.name.startswith("_"):
                 importlib.import_module(f"{self._package}.{module.name}")
+                if until in self._entries:
+                    return
         self._discovered = True

@@ -8,8 +8,7 @@ from torch.testing import assert_close
 
 from fieldguide.data.preprocess import Preprocess
 from fieldguide.errors import UnknownNameError, WeightsError
-from fieldguide.models import MODELS, create_model
-from fieldguide.registry import Entry
+from fieldguide.models import create_model
 from fieldguide.weights import DEFAULT_BACKBONE, Backbone, load_backbone
 from fieldguide.weights.own_weights import LITE0
 from fieldguide.weights.tensors import Weights, fingerprint, read_tensors, serialise
@@ -54,7 +53,7 @@ def test_the_known_fingerprint_is_that_of_the_installed_tensors(own_cache):
     assert fingerprint(again.weights.tensors) == LITE0.fingerprint
 
 
-@pytest.mark.parametrize("damage", [b"", b"not safetensors", serialise({"stem.0.weight": np.zeros(3)}), None])
+@pytest.mark.parametrize("damage", [b"", b"not safetensors", serialise({"stem.conv.weight": np.zeros(3)}), None])
 def test_a_damaged_copy_in_the_cache_is_mended(own_cache, damage):
     load_backbone().weights.tensors  # noqa: B018
     (kept,) = (own_cache / "weights").iterdir()
@@ -110,7 +109,7 @@ def test_building_changes_neither_the_weights_nor_a_second_network(network, save
         for parameter in first.parameters():
             parameter.zero_()
     assert not first.training
-    assert all(p.any() for name, p in second.named_parameters() if name.endswith("0.weight"))
+    assert all(p.any() for name, p in second.named_parameters() if name.endswith("conv.weight"))
     assert fingerprint(backbone.weights.tensors) == backbone.weights.fingerprint
 
 
@@ -119,32 +118,46 @@ def without(tensors, *names):
 
 
 def swapped(tensors):
-    return {**tensors, "stem.1.bias": np.zeros(3, np.float32)}
+    return {**tensors, "stem.norm.bias": np.zeros(3, np.float32)}
 
 
 @pytest.mark.parametrize(
     ("change", "faults"),
     [
-        (lambda t: without(t, "stem.1.bias"), r"1 missing \(stem\.1\.bias\)"),
+        (lambda t: without(t, "stem.norm.bias"), r"1 missing \(stem\.norm\.bias\)"),
         (lambda t: t | {"zzz": np.zeros(1)}, r"1 left over \(zzz\)"),
-        (swapped, r"1 misshapen \(stem\.1\.bias\)"),
-        (lambda t: swapped(without(t, "head.1.bias")) | {"zzz": np.zeros(1)},
-         r"1 missing \(head\.1\.bias\); 1 left over \(zzz\); 1 misshapen \(stem\.1\.bias\)"),
-        (lambda t: {}, r"294 missing \(head\.0\.weight, head\.1\.bias, head\.1\.num_batches_tracked, \.\.\.\)"),
+        (swapped, r"1 of another shape \(stem\.norm\.bias is 3, not 32\)"),
+        (
+            lambda t: swapped(without(t, "head.norm.bias")) | {"zzz": np.zeros(1)},
+            r"1 missing \(head\.norm\.bias\); 1 left over \(zzz\); 1 of another shape \(stem\.norm\.bias is 3, ",
+        ),
+        (lambda t: {}, r"294 missing \(head\.conv\.weight, head\.norm\.bias, .*, \.\.\.\)"),
     ],
     ids=["missing", "left over", "misshapen", "all three", "nothing"],
-)  # fmt: skip
-def test_weights_that_do_not_fit_are_counted_and_named(network, save, change, faults):
-    tensors = without(arrays(network), "classifier.weight", "classifier.bias")
-    expected = f"the weights don't fit efficientnet_lite0: of 294 tensors {faults}; pass the weights of this"
+)
+def test_a_backbone_of_weights_that_do_not_fit_is_refused_when_it_is_built(change, faults):
+    tensors = arrays(create_model("efficientnet_lite0", num_classes=0))
+    backbone = Backbone("efficientnet_lite0", Weights(lambda: change(tensors)), LITE0.preprocess)
+    expected = f"the weights don't fit efficientnet_lite0: .*{faults}.*; pass weights of this architecture"
     with pytest.raises(WeightsError, match=expected):
-        load_backbone(weights=save(change(tensors))).build()
+        backbone.build()
 
 
-def test_the_weights_of_another_network_are_refused(save):
+def test_the_weights_of_another_network_are_refused_at_once(save):
     file = save(arrays(create_model("timm:resnet10t", num_classes=3)))
-    with pytest.raises(WeightsError, match=r"fit efficientnet_lite0: of 294 tensors 294 missing .* left over"):
-        load_backbone(weights=file).build()
+    with pytest.raises(
+        WeightsError, match=r"fit efficientnet_lite0: .* 29\d missing .* left over"
+    ):
+        load_backbone(weights=file)
+
+
+def test_what_fitted_is_reported(network, save):
+    backbone = load_backbone(weights=save(arrays(network)))
+    assert backbone.weights.report == (
+        "294 of 296 tensors fitted, in the layout of fieldguide; 2 of another shape "
+        "(classifier.weight is 5x1280, not 1000x1280, classifier.bias is 5, not 1000)"
+    )
+    assert load_backbone().weights.report is None
 
 
 @pytest.mark.parametrize("name", [DEFAULT_BACKBONE, "timm:resnet10t"])
@@ -159,7 +172,7 @@ def test_a_file_that_is_not_there_is_named_at_once(tmp_path, name):
     ("name", "message"),
     [
         ("efficientnet_lite", "no model is called 'efficientnet_lite', did you mean 'efficientnet_lite0'"),
-        ("resnet50", "no model is called 'resnet50'; known: .*timm:NAME"),
+        ("zzz", "no model is called 'zzz'; `fieldguide models` lists them, and timm:NAME"),
         ("timm:resnet50x", "timm has no model called 'resnet50x', did you mean 'resnet50"),
     ],
 )
@@ -169,15 +182,18 @@ def test_an_unknown_backbone_is_told_with_the_near_ones(network, save, name, mes
             load_backbone(name, weights=weights)
 
 
-def test_a_model_without_installed_weights_takes_them_from_a_file(network, save, monkeypatch):
-    lite0 = MODELS["efficientnet_lite0"]
-    slim = Entry("slim", lite0.factory, {**lite0.facts, "input_size_px": 96})
-    monkeypatch.setitem(MODELS._entries, "slim", slim)
-    with pytest.raises(WeightsError, match="no weights are installed for slim; pass a file with --weights"):
-        load_backbone("slim")
-    backbone = load_backbone("slim", weights=save(arrays(network)))
-    assert backbone.preprocess.size_px == 96
-    assert backbone.build()(IMAGES).shape == (2, 1280)
+def test_a_model_without_installed_weights_takes_them_from_a_file(save):
+    expected = (
+        "no weights are installed for resnet18; pass a file with --weights, or take torchvision:resnet18 or "
+        "timm:resnet18, whose weights are downloaded"
+    )
+    with pytest.raises(WeightsError, match=expected):
+        load_backbone("resnet18")
+    backbone = load_backbone("resnet18", weights=save(arrays(create_model("torchvision:resnet18"))))
+    assert backbone.preprocess == Preprocess(
+        size_px=224, interpolation="bilinear", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    )
+    assert backbone.build()(IMAGES).shape == (2, 512)
 
 
 def test_size_and_fit_are_the_callers(tmp_path):

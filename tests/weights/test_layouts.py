@@ -1,53 +1,86 @@
 """Rename tables between layouts."""
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from fieldguide.errors import WeightsError
 from fieldguide.models import create_model
-from fieldguide.weights.layouts import efficientnet_lite0_from_lukemelas
+from fieldguide.weights.layouts import OURS, Layout, Rename, blocks_of, layouts_of
 
 PLACES = [(0, 0), (1, 0), (1, 1), (2, 0), (2, 1), *((s, b) for s in (3, 4) for b in range(3)),
           *((5, b) for b in range(4)), (6, 0)]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def lite0():
+    with torch.device("meta"):
+        return create_model("efficientnet_lite0")
+
+
+@pytest.fixture(scope="module")
+def lukemelas(lite0):
+    return next(layout for layout in layouts_of("efficientnet_lite0", lite0) if layout.source == "lukemelas")
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        ("_conv_stem.weight", "stem.0.weight"),
-        ("_bn0.running_mean", "stem.1.running_mean"),
-        ("_blocks.0._depthwise_conv.weight", "stages.0.0.depthwise.0.weight"),
-        ("_blocks.2._expand_conv.weight", "stages.1.1.expand.0.weight"),
-        ("_blocks.15._bn2.num_batches_tracked", "stages.6.0.project.1.num_batches_tracked"),
-        ("_conv_head.weight", "head.0.weight"),
-        ("_bn1.bias", "head.1.bias"),
+        ("_conv_stem.weight", "stem.conv.weight"),
+        ("_bn0.running_mean", "stem.norm.running_mean"),
+        ("_blocks.0._depthwise_conv.weight", "stages.0.0.depthwise.conv.weight"),
+        ("_blocks.2._expand_conv.weight", "stages.1.1.expand.conv.weight"),
+        ("_blocks.15._bn2.num_batches_tracked", "stages.6.0.project.norm.num_batches_tracked"),
+        ("_conv_head.weight", "head.conv.weight"),
+        ("_bn1.bias", "head.norm.bias"),
         ("_fc.bias", "classifier.bias"),
     ],
 )
-def test_names_of_lukemelas_become_ours(theirs, ours):
-    assert efficientnet_lite0_from_lukemelas({theirs: "tensor"}) == {ours: "tensor"}
+def test_names_of_lukemelas_become_ours_and_back(lukemelas, theirs, ours):
+    tensor = np.zeros(1)
+    assert lukemelas.to_ours({theirs: tensor}) == {ours: tensor}
+    assert lukemelas.from_ours({ours: tensor}) == {theirs: tensor}
 
 
-def test_blocks_are_dealt_to_stages_in_order():
+def test_blocks_are_dealt_to_stages_in_order(lukemelas, lite0):
     names = [f"_blocks.{number}._bn1.weight" for number in range(16)]
-    renamed = efficientnet_lite0_from_lukemelas(dict.fromkeys(names))
-    assert list(renamed) == [f"stages.{stage}.{block}.depthwise.1.weight" for stage, block in PLACES]
-    assert renamed.keys() <= create_model("efficientnet_lite0").state_dict().keys()
+    renamed = lukemelas.to_ours({name: np.zeros(1) for name in names})
+    assert list(renamed) == [f"stages.{stage}.{block}.depthwise.norm.weight" for stage, block in PLACES]
+    assert [(s, b) for s, b, _ in blocks_of(lite0.stages)] == PLACES
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "_blocks.16._bn1.weight",
-        "_blocks.3._se_reduce.weight",
-        "_blocks.x._bn1.weight",
-        "_bn2.weight",
-        "conv1.weight",
-        "_conv_stem",
-        "_fc.weight.extra",
-        "",
-    ],
-)
-def test_a_tensor_of_another_network_is_named(name):
-    expected = f"^{name!r} is no tensor of an EfficientNet-Lite0; the file holds another network$"
-    with pytest.raises(WeightsError, match=expected):
-        efficientnet_lite0_from_lukemelas({"_conv_stem.weight": 1, name: 2})
+def test_what_the_table_does_not_know_keeps_its_name_or_stays_behind(lukemelas):
+    tensors = {"_blocks.16._bn1.weight": np.zeros(1), "conv1.weight": np.zeros(2)}
+    assert lukemelas.to_ours(tensors) == tensors
+    assert lukemelas.from_ours(tensors) == {}
+    assert lukemelas.count(tensors) == 0
+    assert lukemelas.count(["_fc.bias", "_fc.weight", "fc.weight"]) == 2
+
+
+def test_our_own_layout_comes_first_and_changes_nothing(lite0):
+    layouts = layouts_of("efficientnet_lite0", lite0)
+    assert [layout.source for layout in layouts] == [OURS, "timm", "lukemelas"]
+    state = lite0.state_dict()
+    assert layouts[0].to_ours(state).keys() == layouts[0].from_ours(state).keys() == state.keys()
+
+
+class TestRows:
+    network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+
+    def test_axes_of_length_one_are_dropped_and_put_back(self):
+        layout = Layout("x", self.network, [Rename("0.weight", "conv.weight", trailing_axes=2)])
+        ours = layout.to_ours({"conv.weight": np.zeros((4, 3, 1, 1))})
+        assert ours["0.weight"].shape == (4, 3)
+        assert layout.from_ours(ours)["conv.weight"].shape == (4, 3, 1, 1)
+
+    def test_other_axes_stay_for_the_comparison_of_shapes(self):
+        layout = Layout("x", self.network, [Rename("0.weight", "conv.weight", trailing_axes=2)])
+        assert layout.to_ours({"conv.weight": np.zeros((4, 3, 2, 2))})["0.weight"].shape == (4, 3, 2, 2)
+
+    def test_a_row_of_nothing_is_refused(self):
+        with pytest.raises(ValueError, match="x's table renames '7', which the network does not have"):
+            Layout("x", self.network, [Rename("7", "fc")])
+
+    def test_one_name_for_two_tensors_is_refused(self):
+        with pytest.raises(ValueError, match="x's table gives one name to two tensors"):
+            Layout("x", self.network, [Rename("0", "fc"), Rename("1", "fc")])

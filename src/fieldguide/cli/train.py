@@ -27,11 +27,14 @@ def train(
         typer.Option("-o", "--output", help="The guide's folder, or NAME.zip.", show_default="DATA.guide"),
     ] = None,
     backbone: Annotated[
-        str, typer.Option(help="efficientnet_lite0, or timm:NAME for any of timm's.")
+        str, typer.Option(help="A name of `fieldguide models`, or timm:NAME, or torchvision:NAME.")
     ] = "efficientnet_lite0",
     weights: Annotated[
         Path | None,
-        typer.Option(help="A .safetensors file of the backbone's weights.", show_default="pretrained"),
+        typer.Option(
+            help="A .safetensors file of the backbone's weights, in our layout, torchvision's or timm's.",
+            show_default="pretrained",
+        ),
     ] = None,
     size: Annotated[
         int | None,
@@ -109,6 +112,8 @@ def _print_guide(guide: "Guide") -> None:
     else:
         why = "all held-out photos are copies of training photos" if facts["num_held_out"] else "too few photos"
         note(f"{why}: the accuracy is unknown")
+    if report := guide.embedder.backbone.weights.report:
+        note(f"weights: {report}")
     print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
     if facts["unlabelled"]:
         note(f"files without a class, left out: {facts['unlabelled']}")

@@ -3,17 +3,42 @@
 from fieldguide.layers.checks import InputSize, check_arguments
 from fieldguide.layers.conv_norm_act import ConvNormAct, SameConv2d
 from fieldguide.layers.drop_path import DropPath
-from fieldguide.layers.inverted_residual import InvertedResidual
+from fieldguide.layers.fixup import (
+    ScaleShift,
+    Shift,
+    ShiftConv2d,
+    ShiftLinear,
+    fixup_conv_act,
+    initialise_fixup,
+)
+from fieldguide.layers.hidden_layers import HiddenLayers
+from fieldguide.layers.initialise import initialise_by_fan_out
+from fieldguide.layers.inverted_residual import FusedInvertedResidual, InvertedResidual
+from fieldguide.layers.layer_norm import LayerNorm, LayerNorm2d
+from fieldguide.layers.residual import BasicBlock, Bottleneck
 from fieldguide.layers.round_channels import round_channels
 from fieldguide.layers.squeeze_excite import SqueezeExcite
 
 __all__ = [
+    "BasicBlock",
+    "Bottleneck",
     "ConvNormAct",
     "DropPath",
+    "FusedInvertedResidual",
+    "HiddenLayers",
     "InputSize",
     "InvertedResidual",
+    "LayerNorm",
+    "LayerNorm2d",
     "SameConv2d",
+    "ScaleShift",
+    "Shift",
+    "ShiftConv2d",
+    "ShiftLinear",
     "SqueezeExcite",
     "check_arguments",
+    "fixup_conv_act",
+    "initialise_fixup",
+    "initialise_by_fan_out",
     "round_channels",
 ]

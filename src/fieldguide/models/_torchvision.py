@@ -9,6 +9,9 @@ from fieldguide.registry import did_you_mean
 if TYPE_CHECKING:
     from torch import nn
 
+# Their auxiliary classifiers would make them return tuples, and their own initialisation takes minutes.
+_WITH_AUXILIARIES = ("googlenet", "inception_v3")
+
 
 def create_torchvision_model(
     name: str,
@@ -29,6 +32,8 @@ def create_torchvision_model(
     if name not in known:
         hint = did_you_mean(name, known) or "; torchvision.models.list_models() lists them"
         raise UnknownNameError(f"torchvision has no classification model called {name!r}{hint}")
+    if name in _WITH_AUXILIARIES:
+        arguments = {"aux_logits": False, "init_weights": False, **arguments}
     network: nn.Module = models.get_model(name, weights=None, num_classes=num_classes or 1000, **arguments)
     if not num_classes:
         remove_classifier(network)

@@ -1,44 +1,22 @@
 """EfficientNet-Lite (Google, 2020), for small devices.
 
-EfficientNet-B0 (Tan and Le, 2019, https://arxiv.org/abs/1905.11946) without squeeze-and-excitation and with ReLU6
-for swish, so that it runs and quantises well.
+EfficientNet without squeeze-and-excitation and with ReLU6 for swish, so that it runs and quantises well; the stem,
+the head and the depth of the first and last stages are not scaled.
 
 Source: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 
-from fieldguide.layers import ConvNormAct, InputSize, InvertedResidual, SameConv2d, check_arguments
+from fieldguide.layers import ConvNormAct, SameConv2d
 from fieldguide.models import register_model
+from fieldguide.models._efficientnet import EfficientNet
+from fieldguide.models.efficientnet import HEAD_CHANNELS, SCALES, STAGES, STEM_CHANNELS, Scale, scale_stages
 
 SOURCE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
-STEM_CHANNELS = 32
-HEAD_CHANNELS = 1280
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A run of blocks at one resolution; the first block of a stage takes its stride."""
-
-    expand_ratio: int
-    kernel_size: int
-    out_channels: int
-    num_blocks: int
-    stride: int
-
-
-STAGES = (  # Table 1 of the EfficientNet paper
-    Stage(expand_ratio=1, kernel_size=3, out_channels=16, num_blocks=1, stride=1),
-    Stage(expand_ratio=6, kernel_size=3, out_channels=24, num_blocks=2, stride=2),
-    Stage(expand_ratio=6, kernel_size=5, out_channels=40, num_blocks=2, stride=2),
-    Stage(expand_ratio=6, kernel_size=3, out_channels=80, num_blocks=3, stride=2),
-    Stage(expand_ratio=6, kernel_size=5, out_channels=112, num_blocks=3, stride=1),
-    Stage(expand_ratio=6, kernel_size=5, out_channels=192, num_blocks=4, stride=2),
-    Stage(expand_ratio=6, kernel_size=3, out_channels=320, num_blocks=1, stride=1),
-)
 
 _ConvNormAct = partial(
     ConvNormAct,
@@ -48,69 +26,25 @@ _ConvNormAct = partial(
 )
 
 
-class EfficientNetLite(nn.Module):
-    """Stem, seven stages of inverted residuals, 1x1 head, global average pooling, linear classifier.
-
-    Images (N, in_channels, H, W) float32, H and W at least 32 -> logits (N, num_classes), or the pooled
-    features (N, 1280) where num_classes is 0.
-    """
-
-    def __init__(self, stages: tuple[Stage, ...], *, num_classes: int, in_channels: int, dropout: float) -> None:
-        super().__init__()
-        self.input_size = InputSize(32)
-        self.stem = _ConvNormAct(in_channels, STEM_CHANNELS, kernel_size=3, stride=2)
-        self.stages = nn.Sequential()
-        channels = STEM_CHANNELS
-        for stage in stages:
-            self.stages.append(_blocks(channels, stage))
-            channels = stage.out_channels
-        self.head = _ConvNormAct(channels, HEAD_CHANNELS)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(HEAD_CHANNELS, num_classes) if num_classes else nn.Identity()
-        self.apply(_initialise)
-
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, 1280, H / 32, W / 32).
-
-        Raises:
-            ValueError: the images are smaller than 32 px.
-        """
-        self.input_size.check(images)
-        features: Tensor = self.head(self.stages(self.stem(images)))
-        return features
-
-    def forward(self, images: Tensor) -> Tensor:
-        pooled = self.forward_features(images).mean(dim=(2, 3))
-        logits: Tensor = self.classifier(self.dropout(pooled))
-        return logits
-
-
-def _blocks(in_channels: int, stage: Stage) -> nn.Sequential:
-    blocks = nn.Sequential()
-    for index in range(stage.num_blocks):
-        channels = in_channels if index == 0 else stage.out_channels
-        blocks.append(
-            InvertedResidual(
-                channels,
-                stage.out_channels,
-                hidden_channels=channels * stage.expand_ratio,
-                kernel_size=stage.kernel_size,
-                stride=stage.stride if index == 0 else 1,
-                conv_norm_act=_ConvNormAct,
-            )
-        )
-    return blocks
-
-
-def _initialise(module: nn.Module) -> None:
-    """As the reference does: convolutions by fan-out, the classifier uniform in 1 / sqrt(classes)."""
-    if isinstance(module, nn.Conv2d):
-        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
-        nn.init.normal_(module.weight, std=(2.0 / fan_out) ** 0.5)
-    elif isinstance(module, nn.Linear):
-        bound = module.out_features**-0.5
-        nn.init.uniform_(module.weight, -bound, bound)
-        nn.init.zeros_(module.bias)
+def _efficientnet_lite(
+    scale: Scale, num_classes: int, in_channels: int, *, dropout: float, drop_path_rate: float, small_input: bool
+) -> EfficientNet:
+    first, *between, last = (replace(stage, squeeze_ratio=0) for stage in STAGES)
+    return EfficientNet(
+        (
+            *scale_stages([first], width=scale.width),
+            *scale_stages(between, width=scale.width, depth=scale.depth),
+            *scale_stages([last], width=scale.width),
+        ),
+        stem_channels=STEM_CHANNELS,
+        head_channels=HEAD_CHANNELS,
+        conv_norm_act=_ConvNormAct,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
+    )
 
 
 @register_model(
@@ -121,16 +55,139 @@ def _initialise(module: nn.Module) -> None:
     source=SOURCE,
     references={"timm": "tf_efficientnet_lite0", "lukemelas": "efficientnet-lite0"},
 )
-def efficientnet_lite0(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2) -> EfficientNetLite:
+def efficientnet_lite0(
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.2,
+    drop_path_rate: float = 0.2,
+    small_input: bool = False,
+) -> EfficientNet:
     """EfficientNet-Lite0. Images (N, in_channels, H, W) float32, at least 32 px -> logits (N, num_classes).
 
     Args:
         num_classes: how many logits; 0 gives the pooled features (N, 1280) instead.
         in_channels: channels of the images.
         dropout: of the pooled features, in training.
+        drop_path_rate: how often, in training, the last block's branch is left out; earlier ones less often.
+        small_input: the form for images of 28 to 64 px: a stem of stride 1, which keeps their size.
 
     Raises:
         ValueError: an argument is out of its range.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
-    return EfficientNetLite(STAGES, num_classes=num_classes, in_channels=in_channels, dropout=dropout)
+    return _efficientnet_lite(
+        SCALES[0],
+        num_classes,
+        in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
+    )
+
+
+@register_model(
+    params=5_416_680,
+    macs=600_185_232,
+    input_size_px=240,
+    year=2020,
+    source=SOURCE,
+    references={"timm": "tf_efficientnet_lite1"},
+)
+def efficientnet_lite1(
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.2,
+    drop_path_rate: float = 0.2,
+    small_input: bool = False,
+) -> EfficientNet:
+    """EfficientNet-Lite1: as :func:`efficientnet_lite0`, scaled as EfficientNet-B1."""
+    return _efficientnet_lite(
+        SCALES[1],
+        num_classes,
+        in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
+    )
+
+
+@register_model(
+    params=6_092_072,
+    macs=859_736_272,
+    input_size_px=260,
+    year=2020,
+    source=SOURCE,
+    references={"timm": "tf_efficientnet_lite2"},
+)
+def efficientnet_lite2(
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.3,
+    drop_path_rate: float = 0.2,
+    small_input: bool = False,
+) -> EfficientNet:
+    """EfficientNet-Lite2: as :func:`efficientnet_lite0`, scaled as EfficientNet-B2."""
+    return _efficientnet_lite(
+        SCALES[2],
+        num_classes,
+        in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
+    )
+
+
+@register_model(
+    params=8_197_096,
+    macs=1_383_321_872,
+    input_size_px=280,
+    year=2020,
+    source=SOURCE,
+    references={"timm": "tf_efficientnet_lite3"},
+)
+def efficientnet_lite3(
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.3,
+    drop_path_rate: float = 0.2,
+    small_input: bool = False,
+) -> EfficientNet:
+    """EfficientNet-Lite3: as :func:`efficientnet_lite0`, scaled as EfficientNet-B3."""
+    return _efficientnet_lite(
+        SCALES[3],
+        num_classes,
+        in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
+    )
+
+
+@register_model(
+    params=13_006_568,
+    macs=2_553_034_336,
+    input_size_px=300,
+    year=2020,
+    source=SOURCE,
+    references={"timm": "tf_efficientnet_lite4"},
+)
+def efficientnet_lite4(
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    dropout: float = 0.3,
+    drop_path_rate: float = 0.2,
+    small_input: bool = False,
+) -> EfficientNet:
+    """EfficientNet-Lite4: as :func:`efficientnet_lite0`, scaled as EfficientNet-B4."""
+    return _efficientnet_lite(
+        SCALES[4],
+        num_classes,
+        in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
+    )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from fieldguide.data.preprocess import Fit, Preprocess
 from fieldguide.errors import WeightsError
-from fieldguide.models import TIMM_PREFIX, create_model
+from fieldguide.models import TIMM_PREFIX, TORCHVISION_PREFIX, create_model
 from fieldguide.paths import expand
+from fieldguide.weights.loading import compare
 from fieldguide.weights.tensors import Weights, check_is_file
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Backbone:
     """A network without its classifier. Holding one needs no torch; building its network does.
 
     Args:
-        name: a registered model, or ``timm:NAME``.
+        name: a registered model, ``timm:NAME`` or ``torchvision:NAME``.
         weights: its tensors, without a classifier's.
         preprocess: how photos become its pictures.
         arguments: of the model's factory, besides ``num_classes=0``.
@@ -43,32 +44,13 @@ class Backbone:
 
         network = create_model(self.name, num_classes=0, **self.arguments)
         tensors = {name: torch.from_numpy(array.copy()) for name, array in self.weights.tensors.items()}
-        check_fit(self.name, network, tensors)
+        report = compare(network, self.weights.tensors)
+        if not report.is_whole:
+            raise WeightsError(
+                f"the weights don't fit {self.name}: {report}; pass weights of this architecture and layout"
+            )
         network.load_state_dict(tensors)
         return network.eval()
-
-
-def check_fit(name: str, network: "nn.Module", tensors: Mapping[str, Any]) -> None:
-    """Compare names and shapes of ``tensors`` with what ``network`` expects.
-
-    Raises:
-        WeightsError: they differ; the message counts and names what is missing, left over, or misshapen.
-    """
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    faults = []
-    for what, names in (
-        ("missing", sorted(expected.keys() - found.keys())),
-        ("left over", sorted(found.keys() - expected.keys())),
-        ("misshapen", sorted(k for k in expected.keys() & found.keys() if expected[k] != found[k])),
-    ):
-        if names:
-            faults.append(f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})")
-    if faults:
-        raise WeightsError(
-            f"the weights don't fit {name}: of {len(expected)} tensors {'; '.join(faults)}; "
-            "pass the weights of this architecture, in its own layout"
-        )
 
 
 def load_backbone(
@@ -81,7 +63,8 @@ def load_backbone(
     """Load a pretrained backbone.
 
     Args:
-        name: ``"efficientnet_lite0"``, whose weights are installed with fieldguide, or ``"timm:NAME"``.
+        name: ``"efficientnet_lite0"``, whose weights are installed with fieldguide; ``"timm:NAME"`` or
+            ``"torchvision:NAME"``, whose weights are downloaded; or any registered model, with ``weights``.
         weights: a .safetensors file to use instead of the pretrained weights.
         size_px: side of the pictures; by default what the weights were trained with.
         fit: ``crop``, ``pad`` or ``squash``; by default ``crop``.
@@ -94,7 +77,11 @@ def load_backbone(
     file = None if weights is None else expand(weights)
     if file is not None:
         check_is_file(file)
-    if name.startswith(TIMM_PREFIX):
+    if name.startswith(TORCHVISION_PREFIX):
+        from fieldguide.weights.torchvision_weights import load_torchvision_weights
+
+        loaded, preprocess = load_torchvision_weights(name, file)
+    elif name.startswith(TIMM_PREFIX):
         from fieldguide.weights.timm_weights import load_timm_weights
 
         loaded, preprocess = load_timm_weights(name, file, size_px)

@@ -1,7 +1,7 @@
 """Fitting a file's tensors, in whatever layout, to a network of ours."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,11 @@ import numpy.typing as npt
 
 from fieldguide.errors import WeightsError
 from fieldguide.models import create_model
-from fieldguide.weights.layouts import Layout, layouts_of
+from fieldguide.weights.layouts import HEADS, Layout, layouts_of
 from fieldguide.weights.tensors import Tensors, read_tensors
 
 if TYPE_CHECKING:
     from torch import nn
-
-_HEADS = ("classifier.", "aux1.", "aux2.")  # what names classes; all else is the body
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,8 @@ class LoadReport:
     """What fitted, by our names, and what did not.
 
     Args:
-        layout: whose names the file has: ``"fieldguide"``, ``"timm"``, ``"torchvision"``, ...
+        layout: whose names the file has: ``"fieldguide"``, ``"timm"``, ``"torchvision"``, ...; "" for the
+            network's own.
         fitted: tensors taken from the file.
         missing: tensors that the file does not have.
         left_over: tensors of the file that the network does not have.
@@ -40,14 +39,21 @@ class LoadReport:
     adapted: str | None = None
 
     @property
+    def is_whole(self) -> bool:
+        """Whether every tensor fitted, and none was left over."""
+        return not (self.missing or self.left_over or self.misshapen)
+
+    @property
     def fits(self) -> bool:
         """Whether all of the body fitted; a head of its own size is expected."""
         names = [*self.missing, *self.left_over, *(name for name, *_ in self.misshapen)]
-        return bool(self.fitted) and all(name.startswith(_HEADS) for name in names)
+        return bool(self.fitted) and all(name.startswith(HEADS) for name in names)
 
     def __str__(self) -> str:
         total = len(self.fitted) + len(self.missing) + len(self.misshapen)
-        parts = [f"{len(self.fitted)} of {total} tensors fitted, in the layout of {self.layout}"]
+        parts = [f"{len(self.fitted)} of {total} tensors fitted"]
+        if self.layout:
+            parts[0] += f", in the layout of {self.layout}"
         if self.adapted:
             parts.append(f"{self.adapted} adapted to the channels of the images")
         shapes = [f"{name} is {_by(found)}, not {_by(expected)}" for name, expected, found in self.misshapen]
@@ -99,21 +105,29 @@ def fit_tensors(name: str, network: "nn.Module", tensors: Tensors) -> tuple[Tens
         WeightsError: the body does not fit; the message says which tensors speak against it.
     """
     layout = detect_layout(name, network, tensors)
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = dict(layout.to_ours(tensors))
-    adapted = _adapt_first_filters(expected, found)
-    common = [key for key in expected if key in found]
-    report = LoadReport(
-        layout=layout.source,
-        fitted=tuple(key for key in common if found[key].shape == expected[key]),
-        missing=tuple(sorted(expected.keys() - found.keys())),
-        left_over=tuple(sorted(found.keys() - expected.keys())),
-        misshapen=tuple((k, expected[k], found[k].shape) for k in common if found[k].shape != expected[k]),
-        adapted=adapted,
-    )
+    adapted = _adapt_first_filters(_shapes(network), found)
+    report = replace(compare(network, found), layout=layout.source, adapted=adapted)
     if not report.fits:
         raise WeightsError(f"the weights don't fit {name}: {report}; pass weights of this architecture")
     return {key: found[key] for key in report.fitted}, report
+
+
+def compare(network: "nn.Module", tensors: Tensors) -> LoadReport:
+    """Say which of the tensors, under the network's own names, fit it, and which don't."""
+    expected, found = _shapes(network), {name: tensor.shape for name, tensor in tensors.items()}
+    common = [name for name in expected if name in found]
+    return LoadReport(
+        layout="",
+        fitted=tuple(name for name in common if found[name] == expected[name]),
+        missing=tuple(sorted(expected.keys() - found.keys())),
+        left_over=tuple(sorted(found.keys() - expected.keys())),
+        misshapen=tuple((n, expected[n], found[n]) for n in common if found[n] != expected[n]),
+    )
+
+
+def _shapes(network: "nn.Module") -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
 def detect_layout(name: str, network: "nn.Module", tensors: Tensors) -> Layout:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from fieldguide.data.preprocess import Preprocess
 from fieldguide.errors import WeightsError
 from fieldguide.models import MODELS, create_model
 from fieldguide.paths import cache_folder, written_whole
-from fieldguide.weights.layouts import OURS
+from fieldguide.weights import timm_weights, torchvision_weights
+from fieldguide.weights.layouts import HEADS, OURS
 from fieldguide.weights.loading import fit_tensors
 from fieldguide.weights.tensors import Tensors, Weights, fingerprint, read_tensors, serialise
 
@@ -53,19 +55,21 @@ def load_own_weights(name: str, file: Path | None) -> tuple[Weights, Preprocess]
         WeightsError: no weights are installed for this model, or the file can't be read, or does not fit. (A wrong
             checksum of the installed ones raises on the first read.)
     """
-    entry = MODELS[name]
-    if file is None:
-        if name not in INSTALLED:
-            raise WeightsError(f"no weights are installed for {name}; pass a file with --weights")
+    if file is None and name in INSTALLED:  # without a look at the registry, which would load torch
         return Weights(_installed_lite0, LITE0.fingerprint), LITE0.preprocess
+    references = MODELS[name].facts["references"]
+    if file is None:
+        others = " or ".join(f"{source}:{reference}" for source, reference in references.items())
+        hint = f", or take {others}, whose weights are downloaded" if others else ""
+        raise WeightsError(f"no weights are installed for {name}; pass a file with --weights{hint}")
     import torch
 
     with torch.device("meta"):
         network = create_model(name)
     tensors, report = fit_tensors(name, network, read_tensors(file))
     body = _body(tensors)
-    reference = entry.facts["references"].get(report.layout)
-    return Weights(lambda: body, report=str(report)), _preprocess(name, report.layout, reference)
+    preprocess = _preprocess(name, report.layout, references.get(report.layout))
+    return Weights(lambda: body, report=str(report)), preprocess
 
 
 def _preprocess(name: str, source: str, reference: str | None) -> Preprocess:
@@ -74,14 +78,16 @@ def _preprocess(name: str, source: str, reference: str | None) -> Preprocess:
     if source in (OURS, "lukemelas") and name.startswith("efficientnet_lite"):
         return Preprocess(size_px=size_px, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
     if source == "timm" and reference:
-        from fieldguide.weights.timm_weights import preprocess_of
-
-        return preprocess_of(reference)
-    return Preprocess(size_px=size_px, interpolation="bilinear", mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        return timm_weights.preprocess_of(reference)
+    if source == "torchvision" and reference:
+        return torchvision_weights.preprocess_of(reference)
+    channels = inspect.signature(MODELS[name].factory).parameters["in_channels"].default
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
+    return Preprocess(size_px=size_px, interpolation="bilinear", mean=mean, std=std, channels=channels)
 
 
 def _body(tensors: Tensors) -> Tensors:
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith("classifier.")}
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(HEADS)}
 
 
 def _installed_lite0() -> Tensors:

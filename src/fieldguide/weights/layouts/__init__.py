@@ -5,7 +5,7 @@ The file is called as the family's file in ``models/``. For each source it has a
 """
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fieldguide.models import MODELS
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+HEADS = ("classifier.", "aux1.", "aux2.")  # what names classes; all else is the body
 OURS = "fieldguide"  # our own layout's source
 
 
@@ -24,12 +25,14 @@ class Rename(NamedTuple):
     Args:
         ours: its name here.
         theirs: its name there.
-        trailing_axes: how many axes of length 1 theirs has after ours.
+        trailing_axes: how many axes theirs has after ours.
+        axis_length: of each of them; above 1, they are flattened into our last axis.
     """
 
     ours: str
     theirs: str
     trailing_axes: int = 0
+    axis_length: int = 1
 
 
 class Layout:
@@ -41,41 +44,61 @@ class Layout:
         rows: the rename table; None for our own layout. Tensors that no row covers are not in theirs.
 
     Raises:
-        ValueError: two rows give one name, or a row names nothing of the network.
+        ValueError: two rows give one name, or a row names nothing of the network but a head that it may lack.
     """
 
     def __init__(self, source: str, network: "nn.Module", rows: Iterable[Rename] | None) -> None:
         self.source = source
-        keys = list(network.state_dict())
-        self._rows: dict[str, Rename] = {}
-        for row in rows if rows is not None else map(Rename, keys, keys):
-            covered = [key for key in keys if key == row.ours or key.startswith(f"{row.ours}.")]
-            if not covered:
-                raise ValueError(f"{source}'s table renames {row.ours!r}, which the network does not have")
-            for key in covered:
-                self._rows[key] = row._replace(ours=key, theirs=row.theirs + key.removeprefix(row.ours))
-        self._ours_of = {row.theirs: row.ours for row in self._rows.values()}
-        if len(self._ours_of) < len(self._rows):
+        self._names = set(network.state_dict())
+        if rows is None:
+            rows = [Rename(child, child) for child in {name.partition(".")[0] for name in self._names}]
+        self._by_ours = {row.ours: row for row in rows}
+        self._by_theirs = {row.theirs: row for row in self._by_ours.values()}
+        if len(self._by_theirs) < len(self._by_ours):
             raise ValueError(f"{source}'s table gives one name to two tensors")
+        covered = {row.ours for row in (_row_of(name, self._by_ours) for name in self._names) if row}
+        for row in self._by_ours.values():
+            if row.ours not in covered and not f"{row.ours}.".startswith(HEADS):
+                raise ValueError(f"{source}'s table renames {row.ours!r}, which the network does not have")
 
     def count(self, names: Iterable[str]) -> int:
         """Return how many of the names are of this layout."""
-        return len(self._ours_of.keys() & set(names))
+        return sum(self._renamed(name)[0] in self._names for name in names if _row_of(name, self._by_theirs))
 
     def to_ours(self, tensors: Tensors) -> Tensors:
         """Rename theirs to ours; what is not in the table keeps its name."""
         renamed = {}
         for theirs, tensor in tensors.items():
-            ours = self._ours_of.get(theirs, theirs)
-            axes = self._rows[ours].trailing_axes if ours in self._rows else 0
-            is_flat = axes and tensor.shape[-axes:] == (1,) * axes
-            renamed[ours] = tensor.reshape(tensor.shape[:-axes]) if is_flat else tensor
+            ours, axes = self._renamed(theirs)
+            has_axes = axes and tensor.shape[-len(axes) :] == axes
+            renamed[ours] = tensor.reshape((*tensor.shape[: -len(axes) - 1], -1)) if has_axes else tensor
         return renamed
 
     def from_ours(self, tensors: Tensors) -> Tensors:
         """Rename ours to theirs; what is not in the table is left out."""
-        rows = ((self._rows[name], tensor) for name, tensor in tensors.items() if name in self._rows)
-        return {row.theirs: t.reshape((*t.shape, *(1,) * row.trailing_axes)) for row, t in rows}
+        renamed = {}
+        for ours, tensor in tensors.items():
+            if row := _row_of(ours, self._by_ours):
+                axes = _axes_of(row)
+                spread = tensor.reshape((*tensor.shape[:-1], -1, *axes)) if axes else tensor
+                renamed[row.theirs + ours.removeprefix(row.ours)] = spread
+        return renamed
+
+    def _renamed(self, theirs: str) -> tuple[str, tuple[int, ...]]:
+        """Return our name, and the lengths of the trailing axes that theirs has more."""
+        row = _row_of(theirs, self._by_theirs)
+        return (row.ours + theirs.removeprefix(row.theirs), _axes_of(row)) if row else (theirs, ())
+
+
+def _axes_of(row: Rename) -> tuple[int, ...]:
+    return (row.axis_length,) * row.trailing_axes
+
+
+def _row_of(name: str, table: Mapping[str, Rename]) -> Rename | None:
+    """Return the row of the tensor itself or, without one, of the innermost module around it that has one."""
+    while name and name not in table:
+        name = name.rpartition(".")[0]
+    return table.get(name)
 
 
 def blocks_of(stages: "nn.Sequential") -> Iterator[tuple[int, int, Any]]:

@@ -1,0 +1,142 @@
+"""A network's layer tree, with what every part of it costs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from fieldguide.cost.count import Counts
+from fieldguide.cost.freezing import freeze as freeze_modules
+from fieldguide.cost.receptive_field import ReceptiveField, ReceptiveFields
+from fieldguide.cost.trace import trace
+from fieldguide.models._building import create_on_meta, input_shape_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleCost:
+    """What one module costs, together with all that is in it, for the summary's input.
+
+    Args:
+        name: dotted; ``""`` is the whole network.
+        kind: its class.
+        output_shape: of its (first) output; None where it was not called itself, as a list of modules is not.
+        params: of them ``frozen_params`` are not trained.
+        frozen_params: those with ``requires_grad`` False.
+        macs: multiply-adds, without the additions of biases.
+        bias_adds: those additions.
+        activation_bytes: of the outputs of all layers in it that have none inside.
+        receptive_field: of its output; None where it was not called, or depends on no pixel.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...] | None
+    params: int
+    frozen_params: int
+    macs: int
+    bias_adds: int
+    activation_bytes: int
+    receptive_field: ReceptiveField | None
+
+    @property
+    def depth(self) -> int:
+        """0 for the whole network, 1 for its children."""
+        return self.name.count(".") + 1 if self.name else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a network costs.
+
+    Args:
+        input_shape: (N, C, H, W).
+        modules: the whole network first, then the tree from top to bottom.
+        weight_bytes: of its parameters and buffers.
+    """
+
+    input_shape: tuple[int, ...]
+    modules: tuple[ModuleCost, ...]
+    weight_bytes: int
+
+    @property
+    def total(self) -> ModuleCost:
+        """The whole network."""
+        return self.modules[0]
+
+    def __getitem__(self, name: str) -> ModuleCost:
+        """Return the module of a dotted name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for module in self.modules:
+            if module.name == name:
+                return module
+        raise KeyError(name)
+
+
+def summarise(network: nn.Module, input_shape: Sequence[int]) -> Summary:
+    """Summarise any network. Nothing is computed, whatever its size; on the meta device it takes no memory either.
+
+    Args:
+        network: takes one tensor of images.
+        input_shape: (N, C, H, W), or (C, H, W) for one image.
+
+    Raises:
+        ValueError: the shape is none of images, or such images don't pass through the network.
+    """
+    shape = tuple(input_shape) if len(input_shape) == 4 else (1, *input_shape)
+    if len(shape) != 4 or min(shape) < 1:
+        raise ValueError(f"input_shape is {tuple(input_shape)}; it must be (N, C, H, W), each 1 or more")
+    images = torch.zeros(shape, device="meta")
+    counts, fields = Counts(), ReceptiveFields(images)
+    trace(network, images, [counts, fields])
+    of_module = fields.of_module
+    modules = [_cost(name, m, counts, of_module.get(name)) for name, m in network.named_modules()]
+    tensors = [*network.parameters(), *network.buffers()]
+    return Summary(input_shape=shape, modules=tuple(modules), weight_bytes=sum(t.nbytes for t in tensors))
+
+
+def summary(
+    name: str,
+    *,
+    size_px: int | None = None,
+    freeze: str | Iterable[str] = (),
+    **arguments: Any,  # noqa: ANN401 - each factory types its own
+) -> Summary:
+    """Summarise the network called ``name`` for one image.
+
+    Args:
+        name: as :func:`fieldguide.models.create_model` takes it.
+        size_px: side of the image; by default what the network was designed for.
+        freeze: names of modules to freeze, as :func:`fieldguide.cost.freeze` takes them.
+        arguments: of its factory, such as ``num_classes``.
+
+    Raises:
+        UnknownNameError: there is no such network, or no such module in it.
+        ValueError: the factory refuses an argument, or the network the size.
+    """
+    network = create_on_meta(name, **arguments)
+    freeze_modules(network, freeze)
+    channels, height, width = input_shape_of(network, name)
+    return summarise(network, (arguments.get("in_channels", channels), size_px or height, size_px or width))
+
+
+def _cost(name: str, module: nn.Module, counts: Counts, field: ReceptiveField | None) -> ModuleCost:
+    prefix = f"{name}." if name else ""
+    inside = [prefix + inner if inner else name for inner, _ in module.named_modules()]
+    leaves = [prefix + inner if inner else name for inner, m in module.named_modules() if not any(m.children())]
+    parameters = list(module.parameters())
+    return ModuleCost(
+        name=name,
+        kind=type(module).__name__,
+        output_shape=counts.output_shapes.get(name),
+        params=sum(p.numel() for p in parameters),
+        frozen_params=sum(p.numel() for p in parameters if not p.requires_grad),
+        macs=sum(counts.macs[each] for each in inside),
+        bias_adds=sum(counts.bias_adds[each] for each in inside),
+        activation_bytes=sum(counts.output_bytes[each] for each in leaves),
+        receptive_field=field,
+    )

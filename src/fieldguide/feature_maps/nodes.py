@@ -1,0 +1,241 @@
+"""The nodes of a network: its modules, what they give, and which of them stand for the strides.
+
+All of this is found by running the network on torch's meta device, which knows shapes and computes nothing.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from fieldguide.models._building import input_shape_of
+
+Layout = Literal["NCHW", "NHWC", "NTC", ""]
+
+# A second, larger image tells a map's stride exactly: the map grows by this over the stride, whatever is padded or
+# cut off at the edges. It is a multiple of all customary strides, 14 and 28 of vision transformers too.
+_GROWTH_PX = 448
+_MOST_PREFIX_TOKENS = 16  # class token, distillation token, registers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What one module of a network gives for one image.
+
+    Args:
+        name: of the module, as ``named_modules()`` has it.
+        type: name of its class.
+        shape: of its output, without the batch: (C, H, W), (H, W, C), (tokens, C) or another.
+        channels: C.
+        reduction: how many times smaller than the image's the sides of the map are; None where it is no map.
+        layout: how the output is laid out; ``NTC`` is tokens of a map. Empty where it is no map.
+        calls: how often the module is called for a batch; the node is the last call.
+        is_overwritten: whether a later layer works in place on the output.
+    """
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    channels: int
+    reduction: int | None
+    layout: Layout
+    calls: int = 1
+    is_overwritten: bool = False
+
+
+@dataclass
+class _Sighting:
+    """One module's outputs in one run."""
+
+    type: str
+    calls: int = 0
+    output: Tensor = field(default_factory=lambda: torch.empty(0))
+    version: int = 0
+
+
+def list_nodes(network: nn.Module, input_shape: tuple[int, int, int] | None = None) -> list[Node]:
+    """Return the nodes of a network in the order in which they finish, found without computing.
+
+    Modules that evaluation doesn't call, such as auxiliary classifiers, are left out, and those that give no
+    tensor; of a tuple or list, its first tensor counts. The network is left as it was.
+
+    Args:
+        network: any module that takes images (N, C, H, W).
+        input_shape: (C, H, W) of one image; by default what the network seems to be made for.
+
+    Raises:
+        ValueError: the network can't take such images.
+    """
+    channels, height, width = input_shape or input_shape_of(network)
+    sightings: dict[str, _Sighting] = {}
+    try:
+        _run_on_meta(network, (channels, height, width), sightings)
+    except Exception as error:  # whatever a stranger's network raises
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{type(network).__name__} can't take images of {channels}x{height}x{width}: {reason}; "
+            "pass the shape that it takes as input_shape=(C, H, W)"
+        ) from error
+    larger: dict[str, _Sighting] = {}
+    with contextlib.suppress(Exception):  # of one size only: what ran before it stopped is known, and counts
+        _run_on_meta(network, (channels, height + _GROWTH_PX, width + _GROWTH_PX), larger)
+    nodes: list[Node] = []
+    for name, seen in sightings.items():
+        nodes.append(_describe(name, seen, larger.get(name), (height, width), nodes))
+    return nodes
+
+
+def pick_nodes(network: nn.Module, nodes: Iterable[Node]) -> list[Node]:
+    """Return one node a stride, the last at each, from the finest map to the coarsest.
+
+    The candidates are: of timm's models, those that timm names in ``feature_info``; of ours, the stem and the
+    stages; of any other, its children, where a child that hides a stride from sight gives way to its own children.
+    """
+    by_name = {node.name: node for node in nodes}
+    candidates = _stated_by_timm(network, by_name)
+    if not candidates:
+        names = _stem_and_stages(network) or _coarse_children(network, by_name)
+        candidates = [node for node in by_name.values() if node.name in names]
+    last = {node.reduction: node for node in candidates if node.reduction is not None}
+    return [last[reduction] for reduction in sorted(last)]
+
+
+def first_tensor(output: object) -> Tensor | None:
+    """Return a module's output or, of a tuple or list, the first tensor in it."""
+    if isinstance(output, (tuple, list)):
+        return next((tensor for tensor in map(first_tensor, output) if tensor is not None), None)
+    return output if isinstance(output, Tensor) else None
+
+
+def _run_on_meta(network: nn.Module, shape: tuple[int, int, int], sightings: dict[str, _Sighting]) -> None:
+    """Run the network once in evaluation mode, and note what each module gives."""
+
+    def watch(name: str, module: nn.Module) -> Any:  # noqa: ANN401 - a handle
+        def note(_module: nn.Module, _inputs: object, output: object) -> None:
+            tensor = first_tensor(output)
+            if tensor is None:
+                return
+            seen = sightings.pop(name, None) or _Sighting(
+                type(module).__name__
+            )  # to the end, as the last to finish
+            seen.calls += 1
+            seen.output, seen.version = tensor, tensor._version
+            sightings[name] = seen
+
+        return module.register_forward_hook(note)
+
+    tensors = {
+        name: torch.empty_like(tensor, device="meta")
+        for name, tensor in (*network.named_parameters(), *network.named_buffers())
+    }
+    with _evaluation(network), torch.no_grad(), contextlib.ExitStack() as hooks:
+        for name, module in network.named_modules():
+            if name:
+                hooks.callback(watch(name, module).remove)
+        torch.func.functional_call(network, tensors, (torch.empty(1, *shape, device="meta"),))
+
+
+@contextlib.contextmanager
+def _evaluation(network: nn.Module) -> Iterator[None]:
+    """Set evaluation mode, and set every module's own mode again afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _describe(
+    name: str, seen: _Sighting, larger: _Sighting | None, image: tuple[int, int], before: Sequence[Node]
+) -> Node:
+    """Say what a module gives, from its outputs for an image and, where there is one, for a larger image."""
+    shape = tuple(map(int, seen.output.shape))
+    layout: Layout = ""
+    reduction = None
+    if len(shape) == 4 and larger is not None:
+        layout, reduction = _stride_by_growth(shape, tuple(map(int, larger.output.shape)))
+    elif len(shape) == 4:
+        layout, reduction = _stride_by_quotient(shape, image)
+    elif len(shape) == 3:
+        maps = (node for node in reversed(before) if node.layout == "NCHW")
+        reduction = next((m.reduction for m in maps if are_tokens_of(shape[1], m.shape[1], m.shape[2])), None)
+        layout = "NTC" if reduction else ""
+    return Node(
+        name=name,
+        type=seen.type,
+        shape=shape[1:],
+        channels=shape[1] if layout == "NCHW" else shape[-1],
+        reduction=reduction,
+        layout=layout,
+        calls=seen.calls,
+        is_overwritten=seen.output._version != seen.version,
+    )
+
+
+def _stride_by_growth(shape: tuple[int, ...], larger: tuple[int, ...]) -> tuple[Layout, int | None]:
+    """Return how a 4-D output is laid out, and its reduction; None where it is pooled, or no map at all."""
+    steps = [after - before for before, after in zip(shape, larger, strict=True)]
+    layouts: dict[tuple[bool, ...], Layout] = {
+        (False, False, True, True): "NCHW",
+        (False, True, True, False): "NHWC",
+    }
+    layout = layouts.get(tuple(step != 0 for step in steps), "")
+    if not layout or steps[2] != max(steps) or steps[2] > _GROWTH_PX or steps.count(steps[2]) != 2:
+        return "", None
+    return layout, round(_GROWTH_PX / steps[2])
+
+
+def _stride_by_quotient(shape: tuple[int, ...], image: tuple[int, int]) -> tuple[Layout, int | None]:
+    """Do the same for a network that takes one size only: the power of two nearest to how much smaller it is."""
+    for layout, height, width in (("NCHW", shape[2], shape[3]), ("NHWC", shape[1], shape[2])):
+        quotients = image[0] / height, image[1] / width
+        if quotients[0] == quotients[1] >= 1 and min(height, width) > 1:
+            exact = quotients[0].is_integer()
+            return layout, int(quotients[0]) if exact else 2 ** round(math.log2(quotients[0]))  # type: ignore[return-value]
+    return "", None
+
+
+def are_tokens_of(tokens: int, height: int, width: int) -> bool:
+    """Return whether so many tokens can be a map of these sides, and a few more before it."""
+    return 0 <= tokens - height * width <= _MOST_PREFIX_TOKENS
+
+
+def _stated_by_timm(network: nn.Module, nodes: dict[str, Node]) -> list[Node]:
+    """Return the nodes that timm names, with the reductions that it states; none where it names anything else."""
+    stated = [entry for entry in getattr(network, "feature_info", None) or () if isinstance(entry, dict)]
+    if not all(entry.get("module") in nodes for entry in stated):
+        return []
+    found = []
+    for entry in stated:
+        node = nodes[entry["module"]]
+        layout = "NTC" if len(node.shape) == 2 else node.layout
+        found.append(replace(node, reduction=entry["reduction"], layout=layout))
+    return found
+
+
+def _stem_and_stages(network: nn.Module) -> set[str]:
+    stages = getattr(network, "stages", None)
+    if not isinstance(getattr(network, "stem", None), nn.Module) or not isinstance(stages, nn.Sequential):
+        return set()
+    return {"stem", *(f"stages.{name}" for name, _ in stages.named_children())}
+
+
+def _coarse_children(network: nn.Module, nodes: dict[str, Node]) -> set[str]:
+    """Return the children that show every stride; one that hides a stride is taken apart."""
+    shown = [name for name, _ in network.named_children()]
+    while True:
+        strides = {nodes[name].reduction for name in shown if name in nodes}
+        for name in shown:
+            inside = {node.reduction for node in nodes.values() if node.name.startswith(f"{name}.")}
+            if inside and (name not in nodes or inside - strides - {None}):
+                children = [f"{name}.{child}" for child, _ in network.get_submodule(name).named_children()]
+                shown = [*(other for other in shown if other != name), *children]
+                break
+        else:
+            return set(shown)

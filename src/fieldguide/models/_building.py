@@ -1,0 +1,49 @@
+"""Networks to learn of, not to run: without numbers, and the shape of the images that they are for."""
+
+import contextlib
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from fieldguide.models import MODELS, create_model
+
+
+def create_on_meta(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401 - each factory types its own
+    """Build the network called ``name`` on the meta device: shapes without numbers, which is quick.
+
+    A network whose initialisation reads numbers, as some of torchvision's do, is built in full.
+
+    Args:
+        name: as :func:`fieldguide.models.create_model` takes it.
+        arguments: of its factory.
+
+    Raises:
+        UnknownNameError: there is no such model.
+        ValueError: the factory refuses an argument.
+    """
+    with contextlib.suppress(NotImplementedError, RuntimeError), torch.device("meta"):
+        return create_model(name, **arguments)
+    return create_model(name, **arguments)
+
+
+def input_shape_of(network: nn.Module, name: str = "") -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of the images that a network was designed for, as far as can be known.
+
+    Args:
+        network: any.
+        name: what it was created by, where that is known: of ours, the registry says the size, of timm's and
+            torchvision's their own facts do. Of any other network, the first convolution tells the channels, and
+            the sides are taken to be 224 px.
+    """
+    if name in MODELS:
+        entry = MODELS[name]
+        side = entry.facts["input_size_px"]
+        return inspect.signature(entry.factory).parameters["in_channels"].default, side, side
+    config = getattr(network, "pretrained_cfg", None) or {}  # timm's
+    channels, height, width = config.get("input_size") or (3, 224, 224)
+    convolution = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    if not name and convolution is not None:  # it may have been made for other images than timm's facts are of
+        channels = convolution.in_channels
+    return channels, height, width

@@ -1,0 +1,5 @@
+"""Pictures of plain numbers. It knows no models, and imports matplotlib when it draws."""
+
+from fieldguide.report.bubbles import Axes, Bubble, check_picture_name, draw_bubbles
+
+__all__ = ["Axes", "Bubble", "check_picture_name", "draw_bubbles"]
