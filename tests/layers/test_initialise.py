@@ -19,3 +19,9 @@ def test_the_variance_is_two_over_the_fan_out_of_a_group(conv, fan_out):
     assert abs(float(conv.weight.detach().var()) * fan_out / 2 - 1) < 0.05
     assert abs(float(conv.weight.detach().mean())) < 0.01
     assert not conv.bias.any()
+
+
+def test_the_fan_out_may_be_that_of_all_groups():
+    conv = nn.Conv2d(2048, 2048, 3, groups=2048, bias=False)
+    initialise_by_fan_out(conv, each_group=False)
+    assert abs(float(conv.weight.detach().var()) * 9 * 2048 / 2 - 1) < 0.05

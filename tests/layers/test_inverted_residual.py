@@ -1,4 +1,4 @@
-"""Inverted residuals, plain and fused: what they cost, when they keep their input, when they leave out the branch."""
+"""Inverted residuals, plain and fused: their cost, when they keep their input, when they leave out the branch."""
 
 import pytest
 import torch

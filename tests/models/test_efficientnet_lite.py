@@ -1,11 +1,16 @@
-"""EfficientNet-Lite: the shapes of its stages, and TensorFlow's padding."""
+"""EfficientNet-Lite: the shapes of its stages, what is scaled, and TensorFlow's padding."""
+
+from math import ceil
 
 import pytest
 import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from fieldguide.models.efficientnet_lite import SameConv2d, efficientnet_lite0
+from fieldguide.layers import SameConv2d, SqueezeExcite
+from fieldguide.models import MODELS, create_model
+from fieldguide.models.efficientnet import SCALES, STAGES
+from fieldguide.models.efficientnet_lite import efficientnet_lite0
 
 
 def test_stages_shrink_and_widen_as_the_paper_says():
@@ -20,6 +25,22 @@ def test_stages_shrink_and_widen_as_the_paper_says():
     assert list(last_of_each_size.values()) == [
         (16, 112, 112), (24, 56, 56), (40, 28, 28), (112, 14, 14), (320, 7, 7),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_stem_head_and_the_depth_of_the_outer_stages_are_not_scaled(number):
+    with torch.device("meta"):
+        network = create_model(f"efficientnet_lite{number}")
+    assert network.stem.conv.out_channels == 32
+    assert network.head.conv.out_channels == 1280
+    between = [ceil(stage.num_blocks * SCALES[number].depth) for stage in STAGES[1:-1]]
+    assert [len(stage) for stage in network.stages] == [1, *between, 1]
+    assert not any(isinstance(m, SqueezeExcite) for m in network.modules())
+
+
+@pytest.mark.parametrize(("number", "millions"), [(0, 4.7), (1, 5.4), (2, 6.1), (3, 8.2), (4, 13.0)])
+def test_has_as_many_parameters_as_published(number, millions):
+    assert round(MODELS[f"efficientnet_lite{number}"].facts["params"] / 1e6, 1) == millions
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])

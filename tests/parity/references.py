@@ -61,7 +61,8 @@ def copy_to_ours(source: str, name: str, reference: nn.Module, **arguments) -> t
         ours = create_model(name, **arguments)
     layout = layout_of(source, name, ours)
     renamed = layout.to_ours(reference.state_dict())
-    tensors = {key: tensor.clone() for key, tensor in renamed.items()}
+    parameters = dict(ours.named_parameters())  # shared; but each has statistics of its own, which training moves
+    tensors = {key: tensor if key in parameters else tensor.clone() for key, tensor in renamed.items()}
     ours.load_state_dict(tensors, assign=True)  # strict: nothing missing, nothing left over, no other shape
     return without_dropout(ours), layout
 

@@ -40,7 +40,8 @@ def check_training(ours, theirs, layout, images):
     largest = max(float(grad.abs().max()) for grad in others.values())
     for name, grad in mine.items():
         difference = float((grad - others[name]).abs().max())
-        assert difference <= 1e-3 * float(others[name].abs().max()) + 1e-6 * largest, name
+        noise = 5e-6 * largest  # of a bias before a normalisation, say, whose true gradient is 0
+        assert difference <= 1e-3 * float(others[name].abs().max()) + noise, name
     buffers = layout.to_ours(dict(theirs.named_buffers()))
     for name, buffer in ours.named_buffers():
         torch.testing.assert_close(buffer, buffers[name], rtol=1e-4, atol=1e-5, msg=name)

@@ -73,6 +73,14 @@ class TestRows:
         assert ours["0.weight"].shape == (4, 3)
         assert layout.from_ours(ours)["conv.weight"].shape == (4, 3, 1, 1)
 
+    def test_a_convolution_over_the_whole_map_is_a_linear_layer_of_the_flattened_one(self):
+        network = nn.Linear(8, 5)
+        layout = Layout("x", network, [Rename("weight", "conv.weight", trailing_axes=2, axis_length=2)])
+        theirs = np.arange(40).reshape(5, 2, 2, 2)
+        ours = layout.to_ours({"conv.weight": theirs})
+        np.testing.assert_array_equal(ours["weight"], theirs.reshape(5, 8))
+        np.testing.assert_array_equal(layout.from_ours(ours)["conv.weight"], theirs)
+
     def test_other_axes_stay_for_the_comparison_of_shapes(self):
         layout = Layout("x", self.network, [Rename("0.weight", "conv.weight", trailing_axes=2)])
         assert layout.to_ours({"conv.weight": np.zeros((4, 3, 2, 2))})["0.weight"].shape == (4, 3, 2, 2)

@@ -1,5 +1,6 @@
 """``fieldguide memory``."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +34,7 @@ def memory(
     from fieldguide.models._building import create_on_meta, input_shape_of
 
     sizes = _batch_sizes(batch)
-    if limit is not None and not limit * 1e9 >= 1:
+    if limit is not None and not 1 <= limit * 1e9 < math.inf:
         raise typer.BadParameter(f"--limit is {limit}; it must be a number of gigabytes above 0, such as 4")
     shape = input_shape_of(create_on_meta(name), name)
     with progress_bars() as on_progress:

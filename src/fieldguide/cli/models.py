@@ -41,7 +41,7 @@ def models(
                 facts["input_size_px"],
                 facts["year"],
                 facts["weights"] or "-",
-                facts["source"].removeprefix("https://"),
+                _short(facts["source"]),
             )
             for facts in found
         ],
@@ -65,3 +65,9 @@ def _facts(entry: "Entry[Any]") -> dict[str, Any]:
     from fieldguide.weights.own_weights import INSTALLED
 
     return {"name": entry.name, **entry.facts, "weights": "installed" if entry.name in INSTALLED else None}
+
+
+def _short(link: str) -> str:
+    """Return a link without its protocol; of GitHub's, which can be too long for a table, the repository."""
+    parts = link.removeprefix("https://").split("/")
+    return "/".join(parts[:3] if parts[0] == "github.com" else parts)

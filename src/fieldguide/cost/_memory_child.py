@@ -30,7 +30,7 @@ def main() -> None:
         wants = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         wants = wants or any(sign in str(error) for sign in _SIGNS_OF_WANT)
         facts |= {"fault": f"out of memory: {reason}" if wants else reason, "is_out_of_memory": wants}
-    print(json.dumps(facts))  # noqa: T201 - this is what the parent reads
+    sys.stdout.write(json.dumps(facts))
     sys.stdout.flush()
     os._exit(0)
 

@@ -1,22 +1,15 @@
-"""How far every element of every tensor looks into the image: the rules by which torch's operations spread it.
+"""How far every element of a tensor looks into the image: the first and the last pixel that it depends on.
 
-For each element of a tensor, and each axis of the image, we keep the first and the last pixel that it depends on.
-Every operation is then answered by the same few rules, whatever the network: moving elements (views,
-concatenation) moves what they carry; joining them (sums, products, windows) takes the union. A padded edge carries
-what it would if the image went on beyond its border, so that a field is found even where it is larger than the
-image.
+What is kept of a tensor has its shape, but repeats by strides of 0 wherever elements carry the same, as the
+channels of one place do: it is small, and so is the work.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
-
-from fieldguide.cost.trace import Operation
 
 
 class Reach(NamedTuple):
@@ -28,7 +21,7 @@ class Reach(NamedTuple):
     Args:
         before: minus the first pixel that it depends on.
         after: the last.
-        step: pixels from its first pixel to its neighbour's.
+        step: pixels from its first pixel to its neighbour's, where there is no neighbour to tell it by.
     """
 
     before: Tensor
@@ -36,56 +29,8 @@ class Reach(NamedTuple):
     step: Tensor
 
 
-@dataclass(frozen=True)
-class Call:
-    """An operation, seen along one axis.
-
-    Args:
-        operation: what ran.
-        axis: -2 for the rows of the image, -1 for its columns; also where (N, C, H, W) maps have it.
-        side_px: of the image along this axis.
-        reach_of: gives what is known of a tensor, or None where it depends on no pixel.
-        count_gates: whether to follow gates; see :mod:`fieldguide.cost.receptive_field`.
-    """
-
-    operation: Operation
-    axis: int
-    side_px: int
-    reach_of: Callable[[Tensor], Reach | None]
-    count_gates: bool
-
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - whatever the argument is
-        return self.operation.arguments[name]
-
-    @property
-    def shape(self) -> torch.Size:
-        """Shape of the (first) output."""
-        return self.operation.outputs[0].shape
-
-    def reach(self, tensor: Tensor) -> Reach:
-        """What a tensor carries; nothing for a constant."""
-        reach = self.reach_of(tensor)
-        if reach is None or reach is WHOLE:
-            return Reach(*(part.expand(tensor.shape) for part in reach or _NOTHING))
-        return reach
-
-    @property
-    def source(self) -> Reach:
-        """What the first tensor carries."""
-        first = self["input"] if "input" in self.operation.arguments else self["self"]
-        return self.reach(first)
-
-    @property
-    def operands(self) -> list[tuple[Tensor, Reach]]:
-        """The tensors that depend on the image, each with what it carries."""
-        return [(t, self.reach(t)) for t in self.operation.inputs if self.reach_of(t) is not None]
-
-
-Rule = Callable[[Call], "Reach | list[Reach]"]
-
-
 WHOLE = Reach(torch.tensor(math.inf), torch.tensor(math.inf), torch.tensor(1.0))  # of any shape
-_NOTHING = Reach(torch.tensor(-math.inf), torch.tensor(-math.inf), torch.tensor(0.0))
+NOTHING = Reach(torch.tensor(-math.inf), torch.tensor(-math.inf), torch.tensor(0.0))
 
 
 def of_image(images: Tensor, axis: int) -> Reach:
@@ -99,183 +44,96 @@ def is_whole(reach: Reach) -> bool:
     return reach is WHOLE or bool(narrowed(reach.before).min() == math.inf)
 
 
-def spread(call: Call) -> list[Reach]:
-    """Return what the outputs of an operation carry, one for each of its leading outputs."""
-    result = _rule_of(call)(call)
-    return result if isinstance(result, list) else [result]
+def varies(tensor: Tensor, dim: int) -> bool:
+    """Tell whether elements along a dimension are kept one by one."""
+    return tensor.shape[dim] > 1 and tensor.stride(dim) != 0
 
 
-def _rule_of(call: Call) -> Rule:
-    operation = call.operation
-    if operation.name in _RULES:
-        return _RULES[operation.name]
-    if torch.Tag.pointwise in operation.overload.tags:
-        return _pointwise
-    if operation.overload.is_view:
-        return _moved
-    if "keepdim" in operation.arguments and "dim" in operation.arguments:
-        return _reduced
-    return _mixed_all
+def narrowed(tensor: Tensor, *, keep: Sequence[int] = ()) -> Tensor:
+    """Leave one element of each dimension that repeats it."""
+    for dim in range(tensor.ndim):
+        if dim not in keep and tensor.stride(dim) == 0:
+            tensor = tensor.narrow(dim, 0, 1)
+    return tensor
 
 
-# Joining elements
+def narrowed_reach(reach: Reach, *, keep: Sequence[int] = ()) -> Reach:
+    """Do the same for all three."""
+    return Reach(*(narrowed(t, keep=keep) for t in reach))
 
 
-def _pointwise(call: Call) -> Reach:
-    operands = call.operands
-    if len(operands) == 1 and operands[0][0].shape == call.shape:
-        return operands[0][1]
-    if not call.count_gates:
-        operands = [o for o in operands if not is_gate(o[0], o[1], call.shape)] or operands
-    return _union([reach for _, reach in operands], call.shape)
+def slope(reach: Reach, dim: int) -> Tensor:
+    """Return the pixels from one element's first pixel to the next one's; 1 long in ``dim``.
+
+    It is taken in the middle, over as many elements as a power of two, for an enlarged map has steps like a stair.
+    """
+    size = reach.before.shape[dim]
+    if not varies(reach.before, dim):
+        return reach.step.narrow(dim, 0, 1)
+    count = 1 << ((size - 1).bit_length() - 1)
+    first = (size - 1 - count) // 2
+    before = narrowed(reach.before, keep=(dim % reach.before.ndim,))
+    found = (before.narrow(dim, first, 1) - before.narrow(dim, first + count, 1)) / count
+    return torch.where(found.isfinite(), found, narrowed(reach.step, keep=(dim % before.ndim,)).narrow(dim, 0, 1))
 
 
-def is_gate(tensor: Tensor, reach: Reach, shape: torch.Size) -> bool:
-    """Tell whether an operand is one value for many places, made from the whole axis."""
-    sizes = (1,) * (len(shape) - tensor.ndim) + tuple(tensor.shape)
-    strides = (0,) * (len(shape) - tensor.ndim) + tensor.stride()
-    same = any(
-        full > 1 and 0 in (size - 1, stride) for full, size, stride in zip(shape, sizes, strides, strict=True)
-    )
-    return same and is_whole(reach)
+def _repeated(tensor: Tensor, dim: int, count: int) -> Tensor:
+    """Give a dimension along which elements are the same another length."""
+    first = tensor.narrow(dim, 0, 1)
+    return first.expand(*first.shape[:dim], count, *_after(first.shape, dim))
 
 
-def _reduced(call: Call) -> Reach:
-    merged = _merged(call.source, call["dim"], call.side_px)
-    if call["keepdim"]:
-        return _as_shape(merged, call.shape)
-    kept = [0 if d in _dims(call["dim"], merged.before.ndim) else slice(None) for d in range(merged.before.ndim)]
-    return _as_shape(Reach(*(t[tuple(kept)] for t in merged)), call.shape)
+def recollapsed(tensor: Tensor) -> Tensor:
+    """Find the dimensions that repeat one element, after an operation that copied it."""
+    for dim in range(tensor.ndim):
+        if varies(tensor, dim):
+            first = tensor.narrow(dim, 0, 1)
+            if bool((tensor == first).all()):
+                tensor = first.expand_as(tensor)
+    return tensor
 
 
-def _mixed_along(call: Call) -> Reach:
-    return _as_shape(_merged(call.source, call["dim"], call.side_px), call.shape)
+def as_shape(reach: Reach, shape: torch.Size) -> Reach:
+    """Repeat what is kept to another shape of as many dimensions."""
+    return Reach(*(t.expand(shape) for t in narrowed_reach(reach)))
 
 
-def _normalised(call: Call) -> Reach:
-    """Means and variances over the map are gates; over the channels of one place they join what is there."""
-    if call.operation.name == "native_layer_norm":
-        dims: tuple[int, ...] = tuple(range(-len(call["normalized_shape"]), 0))
-        if len(dims) > 1 and not call.count_gates:
-            dims = ()
-    elif not call.count_gates:
-        dims = ()
-    elif "group_norm" in call.operation.name:
-        dims = tuple(range(1, len(call.shape)))
-    else:
-        dims = tuple(range(2, len(call.shape))) if call.operation.arguments.get("training") else ()
-    return _as_shape(_merged(call.source, dims, call.side_px), call.shape) if dims else call.source
+def union(reaches: Sequence[Reach], shape: torch.Size) -> Reach:
+    """Join operands, which are broadcast to a shape."""
+    narrow = [narrowed_reach(reach) for reach in reaches]
+    largest = list(narrow[0])
+    for other in narrow[1:]:
+        largest = [torch.maximum(a, b) for a, b in zip(largest, other, strict=True)]
+    return Reach(*(t.expand(shape) for t in largest))
 
 
-def _product(call: Call) -> Reach:
-    left, right = [t for t in call.operation.args if isinstance(t, Tensor)][-2:]
-    reaches = [_merged(call.reach(left), -1, call.side_px), _merged(call.reach(right), -2, call.side_px)]
-    return _union(reaches, call.shape)
+def merged(reach: Reach, dim: "int | Sequence[int] | None", side_px: int) -> Reach:
+    """Join all elements along dimensions, and keep these with length 1.
+
+    Where elements of different places join, and together see the whole axis, the result depends on all of it.
+    """
+    along = dims(dim, reach.before.ndim)
+    narrow = narrowed_reach(reach)
+    if not along:
+        return narrow
+    before, after, step = (t.amax(along, keepdim=True) for t in narrow)
+    differs = before != narrow.before.amin(along, keepdim=True)
+    whole = differs & (before >= 0) & (after >= side_px - 1)
+    return Reach(before.masked_fill(whole, math.inf), after.masked_fill(whole, math.inf), step)
 
 
-def _mixed_all(call: Call) -> list[Reach]:
-    """What has no rule may mix all that it is given, and is taken to."""
-    joined = [_merged(reach, range(t.ndim), call.side_px) for t, reach in call.operands]
-    whole = _union([Reach(*(part.reshape(-1)[:1] for part in reach)) for reach in joined], torch.Size([1]))
-    return [
-        Reach(*(part.expand(t.shape) if t.ndim else part[0] for part in whole)) for t in call.operation.outputs
-    ]
+def dims(dim: "int | Sequence[int] | None", ndim: int) -> tuple[int, ...]:
+    """Return dimensions as a tuple of numbers from 0; all of them for None or none."""
+    if isinstance(dim, int):
+        return (dim % ndim,) if ndim else ()
+    return tuple(d % ndim for d in dim) if dim else tuple(range(ndim))
 
 
-# Windows
+def _after(shape: torch.Size, dim: int) -> tuple[int, ...]:
+    return tuple(shape[dim + 1 :]) if dim < -1 else ()
 
 
-def _convolved(call: Call) -> Reach:
-    if call["transposed"]:
-        return _mixed_all(call)[0]
-    weight, groups = call["weight"], call["groups"]
-    spatial = weight.ndim - 2
-    source = Reach(*(_joined_channels(t, groups, call.shape[1], spatial) for t in call.source))
-    return _windowed(call, source, weight.shape[2:])
-
-
-def _joined_channels(tensor: Tensor, groups: int, out_channels: int, spatial: int) -> Tensor:
-    """Join the channels of every group: (N, C, ...) -> (N, out_channels, ...)."""
-    dim = tensor.ndim - spatial - 1
-    if tensor.shape[dim] == 1 or tensor.stride(dim) == 0:
-        joined = tensor.narrow(dim, 0, 1)
-        return joined.expand(*(out_channels if d == dim else size for d, size in enumerate(joined.shape)))
-    narrow = narrowed(tensor, keep=(dim,))
-    shape = (*narrow.shape[:dim], groups, -1, *narrow.shape[dim + 1 :])
-    joined = narrow.reshape(shape).amax(dim + 1).repeat_interleave(out_channels // groups, dim)
-    return joined.expand(*tensor.shape[:dim], -1, *tensor.shape[dim + 1 :])
-
-
-def _pooled(call: Call) -> Reach:
-    return _windowed(call, call.source, call["kernel_size"])
-
-
-def _windowed(call: Call, reach: Reach, kernel: Sequence[int]) -> Reach:
-    """Join what a window of a convolution or of a pooling covers, one dimension of the map at a time."""
-    count = len(kernel)
-    stride, padding = call["stride"] or kernel, call["padding"]
-    dilation = call.operation.arguments.get("dilation", 1)
-    for number in range(count):
-        dim = number - count
-        size, step, edge, spacing = (_nth(v, number) for v in (kernel, stride, padding, dilation))
-        places = torch.arange(call.shape[dim])[:, None] * step - edge + torch.arange(size) * spacing
-        reach = _at_places(reach, dim, places, step, along=dim == call.axis)
-    return _as_shape(reach, call.shape)
-
-
-def _adaptively_pooled(call: Call) -> Reach:
-    reach = call.source
-    for dim in (-2, -1):
-        size, wanted = reach.before.shape[dim], call.shape[dim]
-        starts = [size * o // wanted for o in range(wanted)]
-        ends = [-(-size * (o + 1) // wanted) for o in range(wanted)]
-        most = max(end - start for start, end in zip(starts, ends, strict=True))
-        places = torch.tensor(
-            [[min(s + t, e - 1) for t in range(most)] for s, e in zip(starts, ends, strict=True)]
-        )
-        reach = _at_places(reach, dim, places, size / wanted, along=dim == call.axis)
-    return _as_shape(reach, call.shape)
-
-
-def _enlarged(call: Call) -> Reach:
-    """Nearest or bilinear: an output lies between the two elements around its place, or on one of them."""
-    reach, taps = call.source, 1 if "nearest" in call.operation.name else 2
-    for dim in (-2, -1):
-        size, wanted = reach.before.shape[dim], call.shape[dim]
-        ratio = size / wanted
-        centres = torch.arange(wanted) * ratio if taps == 1 else (torch.arange(wanted) + 0.5) * ratio - 0.5
-        places = (centres.floor().long()[:, None] + torch.arange(taps)).clamp(0, size - 1)
-        reach = _at_places(reach, dim, places, ratio, along=dim == call.axis)
-    return _as_shape(reach, call.shape)
-
-
-def _padded(call: Call) -> Reach:
-    reach, pads = call.source, call["pad"]
-    for number in range(len(pads) // 2):
-        low, high = pads[2 * number : 2 * number + 2]
-        dim = -1 - number
-        if not (low or high):
-            continue
-        size = reach.before.shape[dim]
-        places = torch.arange(-low, size + high)[:, None]
-        is_map = len(call.shape) == 4 and dim >= -2
-        along = _varies(reach.before, dim) or (is_map and dim == call.axis)
-        padded = _at_places(reach, dim, places, 1, along=along)
-        if not is_map and not along and not call.source.before.isinf().all():
-            padded = _with_constants(padded, dim, low, high)
-        reach = padded
-    return _as_shape(reach, call.shape)
-
-
-def _with_constants(reach: Reach, dim: int, low: int, high: int) -> Reach:
-    """Padding across channels depends on nothing."""
-    inside = torch.zeros(reach.before.shape[dim], dtype=torch.bool)
-    inside[low : len(inside) - high] = True
-    inside = inside.reshape((-1,) + (1,) * (-dim - 1))
-    return Reach(*(torch.where(inside, t, n) for t, n in zip(reach, _NOTHING, strict=True)))
-
-
-def _at_places(reach: Reach, dim: int, places: Tensor, scale: float, *, along: bool) -> Reach:
+def at_places(reach: Reach, dim: int, places: Tensor, scale: float, *, along: bool) -> Reach:
     """Join elements along a dimension.
 
     Args:
@@ -286,9 +144,11 @@ def _at_places(reach: Reach, dim: int, places: Tensor, scale: float, *, along: b
         along: whether this dimension follows the axis of the image.
     """
     size = reach.before.shape[dim]
-    if not along and not _varies(reach.before, dim):
+    if not along and not varies(reach.before, dim):
         return Reach(*(_repeated(t, dim, len(places)) for t in reach))
     inside = places.clamp(0, size - 1)
+    if along:
+        reach = reach._replace(step=slope(reach, dim).expand_as(reach.step))
     before, after, step = (_taken(t, dim, inside) for t in reach)
     if along:
         beyond = (places - inside).reshape(places.shape + (1,) * (-dim - 1))
@@ -302,141 +162,3 @@ def _taken(tensor: Tensor, dim: int, places: Tensor) -> Tensor:
     narrow = narrowed(tensor, keep=(dim % tensor.ndim,))
     taken = narrow.index_select(dim, places.flatten())
     return taken.reshape(narrow.shape[:dim] + places.shape + _after(narrow.shape, dim))
-
-
-# Moving elements
-
-
-def _moved(call: Call) -> list[Reach]:
-    """Run the very operation on what its tensors carry."""
-    func, args, kwargs = call.operation.overload, call.operation.args, call.operation.kwargs
-    results = []
-    for part in range(3):
-        swapped, options = tree_map(
-            lambda v, part=part: call.reach(v)[part] if isinstance(v, Tensor) else v, (args, kwargs)
-        )
-        moved = func(*swapped, **options)
-        results.append(list(moved) if isinstance(moved, (list, tuple)) else [moved])
-    return [Reach(*parts) for parts in zip(*results, strict=True)]
-
-
-def _kept(call: Call) -> Reach:
-    return _as_shape(call.source, call.shape)
-
-
-def _copied(call: Call) -> Reach:
-    return _as_shape(call.reach(call["src"]), call.shape)
-
-
-def _reshaped(call: Call) -> Reach:
-    return Reach(*(_recollapsed(t.reshape(call.shape)) for t in call.source))
-
-
-def _concatenated(call: Call) -> Reach:
-    dim = call["dim"] % len(call.shape)
-    parts = [_narrowed_reach(call.reach(t), keep=(dim,)) for t in call["tensors"] if t.ndim == len(call.shape)]
-    joined = []
-    for number in range(3):
-        tensors = [part[number] for part in parts]
-        widest = [max(t.shape[d] for t in tensors) for d in range(len(call.shape))]
-        wide = [t.expand(*(t.shape[d] if d == dim else widest[d] for d in range(t.ndim))) for t in tensors]
-        joined.append(_recollapsed(torch.cat(wide, dim)).expand(call.shape))
-    return Reach(*joined)
-
-
-_RULES: dict[str, Rule] = {
-    **dict.fromkeys(("mm", "addmm", "bmm", "baddbmm"), _product),
-    **dict.fromkeys(("_softmax", "_safe_softmax", "_log_softmax", "cumsum"), _mixed_along),
-    **dict.fromkeys(("max_pool2d_with_indices", "avg_pool2d"), _pooled),
-    **dict.fromkeys(("upsample_nearest2d", "upsample_bilinear2d"), _enlarged),
-    **dict.fromkeys(("view", "_unsafe_view", "_reshape_alias", "reshape"), _reshaped),
-    **dict.fromkeys(("roll", "flip", "repeat", "stack", "pixel_shuffle", "channel_shuffle"), _moved),
-    **dict.fromkeys(("clone", "_to_copy"), _kept),
-    **dict.fromkeys(
-        ("native_layer_norm", "native_group_norm", "native_batch_norm", "_native_batch_norm_legit_no_training",
-         "_native_batch_norm_legit", "cudnn_batch_norm"),
-        _normalised,
-    ),
-    "convolution": _convolved,
-    "_adaptive_avg_pool2d": _adaptively_pooled,
-    "adaptive_max_pool2d": _adaptively_pooled,
-    "constant_pad_nd": _padded,
-    "copy": _copied,
-    "cat": _concatenated,
-}  # fmt: skip
-
-
-# Tensors with strides of 0
-
-
-def _varies(tensor: Tensor, dim: int) -> bool:
-    return tensor.shape[dim] > 1 and tensor.stride(dim) != 0
-
-
-def narrowed(tensor: Tensor, *, keep: Sequence[int] = ()) -> Tensor:
-    """Leave one element of each dimension that repeats it."""
-    for dim in range(tensor.ndim):
-        if dim not in keep and tensor.stride(dim) == 0:
-            tensor = tensor.narrow(dim, 0, 1)
-    return tensor
-
-
-def _narrowed_reach(reach: Reach, *, keep: Sequence[int] = ()) -> Reach:
-    return Reach(*(narrowed(t, keep=keep) for t in reach))
-
-
-def _repeated(tensor: Tensor, dim: int, count: int) -> Tensor:
-    """Give a dimension along which elements are the same another length."""
-    first = tensor.narrow(dim, 0, 1)
-    return first.expand(*first.shape[:dim], count, *_after(first.shape, dim))
-
-
-def _recollapsed(tensor: Tensor) -> Tensor:
-    """Find the dimensions that repeat one element, after an operation that copied it."""
-    for dim in range(tensor.ndim):
-        if _varies(tensor, dim):
-            first = tensor.narrow(dim, 0, 1)
-            if bool((tensor == first).all()):
-                tensor = first.expand_as(tensor)
-    return tensor
-
-
-def _as_shape(reach: Reach, shape: torch.Size) -> Reach:
-    return Reach(*(t.expand(shape) for t in _narrowed_reach(reach)))
-
-
-def _union(reaches: Sequence[Reach], shape: torch.Size) -> Reach:
-    narrow = [_narrowed_reach(reach) for reach in reaches]
-    largest = list(narrow[0])
-    for other in narrow[1:]:
-        largest = [torch.maximum(a, b) for a, b in zip(largest, other, strict=True)]
-    return Reach(*(t.expand(shape) for t in largest))
-
-
-def _merged(reach: Reach, dim: "int | Sequence[int] | None", side_px: int) -> Reach:
-    """Join all elements along dimensions, and keep these with length 1.
-
-    Where elements of different places join, and together see the whole axis, the result depends on all of it.
-    """
-    dims = _dims(dim, reach.before.ndim)
-    narrow = _narrowed_reach(reach)
-    if not dims:
-        return narrow
-    before, after, step = (t.amax(dims, keepdim=True) for t in narrow)
-    differs = before != narrow.before.amin(dims, keepdim=True)
-    whole = differs & (before >= 0) & (after >= side_px - 1)
-    return Reach(before.masked_fill(whole, math.inf), after.masked_fill(whole, math.inf), step)
-
-
-def _dims(dim: "int | Sequence[int] | None", ndim: int) -> tuple[int, ...]:
-    if isinstance(dim, int):
-        return (dim % ndim,) if ndim else ()
-    return tuple(d % ndim for d in dim) if dim else tuple(range(ndim))
-
-
-def _nth(value: "int | Sequence[int]", number: int) -> int:
-    return value if isinstance(value, int) else value[number % len(value)]
-
-
-def _after(shape: torch.Size, dim: int) -> tuple[int, ...]:
-    return tuple(shape[dim + 1 :]) if dim < -1 else ()

@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry
 
-from fieldguide.cost.trace import Operation, trace
+from fieldguide.cost.trace import Operation, images_for, trace
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def count(network: nn.Module, input_shape: Sequence[int]) -> Counts:
         ValueError: such images don't pass through the network.
     """
     counts = Counts()
-    trace(network, torch.zeros(tuple(input_shape), device="meta"), [counts])
+    trace(network, images_for(network, input_shape), [counts])
     return counts
 
 

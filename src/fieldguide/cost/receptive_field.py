@@ -15,12 +15,12 @@ import math
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from fieldguide.cost._reach import WHOLE, Call, Reach, is_whole, narrowed, of_image, spread
-from fieldguide.cost.trace import Operation, trace
+from fieldguide.cost._reach import WHOLE, Reach, is_whole, narrowed, of_image, recollapsed, slope
+from fieldguide.cost._reach_rules import Call, spread
+from fieldguide.cost.trace import Operation, images_for, trace
 
 AXES = (-2, -1)  # rows, columns
 
@@ -92,10 +92,7 @@ class ReceptiveFields:
     @property
     def of_module(self) -> dict[str, ReceptiveField]:
         """The fields, by the dotted names of modules; ``""`` is the network."""
-        return {
-            name: ReceptiveField(*(_span(reach, axis) for reach, axis in zip(reaches, AXES, strict=True)))
-            for name, reaches in self._of_module.items()
-        }
+        return {name: _field(reaches) for name, reaches in self._of_module.items()}
 
 
 def receptive_fields(
@@ -112,19 +109,32 @@ def receptive_fields(
     Raises:
         ValueError: such images don't pass through the network.
     """
-    images = torch.zeros(tuple(input_shape), device="meta")
+    images = images_for(network, input_shape)
     fields = ReceptiveFields(images, count_gates=count_gates)
     trace(network, images, [fields])
     return fields.of_module
 
 
-def _span(reach: Reach, axis: int) -> Span | None:
-    """Return the largest field among the outputs; the channels of one place are taken together."""
-    if reach is WHOLE:
+def _field(reaches: Sequence[Reach]) -> ReceptiveField:
+    """Return the field of an output from what it carries along the axes."""
+    reaches = [Reach(*(recollapsed(part) for part in reach)) for reach in reaches]
+    rows, columns = (narrowed(reach.before) for reach in reaches)
+    # (N, C, H, W), but neither (N, H, W, C) nor tokens by heads (N, C, H * W, D); what sees all has any shape
+    is_map = rows.ndim in (0, 4) and columns.ndim in (0, 4)
+    is_map = is_map and rows.shape[-1:] in ((), (1,)) and columns.shape[-2:-1] in ((), (1,))
+    return ReceptiveField(*(_span(reach, axis, is_map=is_map) for reach, axis in zip(reaches, AXES, strict=True)))
+
+
+def _span(reach: Reach, axis: int, *, is_map: bool) -> Span | None:
+    """Return the field of a map's middle, its channels taken together; of other outputs, the largest."""
+    if is_whole(reach):
         return None
     before, after, step = (narrowed(part) for part in reach)
-    if before.ndim == 4 and (before.shape[axis] > 1 or before.shape[1] == 1):  # (N, C, H, W), not (N, H, W, C)
-        before, after = before.amax(1), after.amax(1)
+    middle = 0
+    if is_map:
+        middle = before.shape[axis] // 2
+        step = slope(reach, axis)
+        before, after = (part.amax(1, keepdim=True).narrow(axis, middle, 1) for part in (before, after))
     some = before > -math.inf  # the others are constants, such as a class token
     if before[some].isinf().any():
         return None
@@ -132,5 +142,5 @@ def _span(reach: Reach, axis: int) -> Span | None:
     return Span(
         size=int((before + after)[some].max()) + 1,
         stride=int(stride) if stride.is_integer() else stride,
-        padding=int(before[some].max()),
+        padding=int(before[some].max() + middle * stride),
     )

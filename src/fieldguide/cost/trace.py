@@ -83,10 +83,16 @@ def trace(network: nn.Module, images: Tensor, observers: Sequence[Observer]) -> 
         try:
             with _Operations(running, observers):
                 functional_call(network, stand_ins, (images,))
-        except (AssertionError, IndexError, NotImplementedError, RuntimeError, ValueError) as error:
+        except (AssertionError, IndexError, NotImplementedError, RuntimeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             shape = "x".join(map(str, images.shape[1:]))
             raise ValueError(f"images of {shape} don't pass through the network: {reason}") from error
+
+
+def images_for(network: nn.Module, input_shape: Sequence[int]) -> Tensor:
+    """Return images (N, C, H, W) on the meta device, of the kind of numbers that a network has."""
+    kinds = (p.dtype for p in network.parameters() if p.is_floating_point())
+    return torch.zeros(tuple(input_shape), device="meta", dtype=next(kinds, torch.float32))
 
 
 def tensors_in(value: object) -> list[Tensor]:

@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from fieldguide.cost.count import Counts
 from fieldguide.cost.freezing import freeze as freeze_modules
 from fieldguide.cost.receptive_field import ReceptiveField, ReceptiveFields
-from fieldguide.cost.trace import trace
+from fieldguide.cost.trace import images_for, trace
 from fieldguide.models._building import create_on_meta, input_shape_of
 
 
@@ -90,7 +89,7 @@ def summarise(network: nn.Module, input_shape: Sequence[int]) -> Summary:
     shape = tuple(input_shape) if len(input_shape) == 4 else (1, *input_shape)
     if len(shape) != 4 or min(shape) < 1:
         raise ValueError(f"input_shape is {tuple(input_shape)}; it must be (N, C, H, W), each 1 or more")
-    images = torch.zeros(shape, device="meta")
+    images = images_for(network, shape)
     counts, fields = Counts(), ReceptiveFields(images)
     trace(network, images, [counts, fields])
     of_module = fields.of_module

@@ -99,7 +99,7 @@ def pick_nodes(network: nn.Module, nodes: Iterable[Node]) -> list[Node]:
     candidates = _stated_by_timm(network, by_name)
     if not candidates:
         names = _stem_and_stages(network) or _coarse_children(network, by_name)
-        candidates = [node for node in by_name.values() if node.name in names]
+        candidates = [n for n in by_name.values() if n.name in names and n.type != "Identity"]  # that is the image
     last = {node.reduction: node for node in candidates if node.reduction is not None}
     return [last[reduction] for reduction in sorted(last)]
 
@@ -192,12 +192,16 @@ def _stride_by_growth(shape: tuple[int, ...], larger: tuple[int, ...]) -> tuple[
 
 
 def _stride_by_quotient(shape: tuple[int, ...], image: tuple[int, int]) -> tuple[Layout, int | None]:
-    """Do the same for a network that takes one size only: the power of two nearest to how much smaller it is."""
-    for layout, height, width in (("NCHW", shape[2], shape[3]), ("NHWC", shape[1], shape[2])):
-        quotients = image[0] / height, image[1] / width
-        if quotients[0] == quotients[1] >= 1 and min(height, width) > 1:
-            exact = quotients[0].is_integer()
-            return layout, int(quotients[0]) if exact else 2 ** round(math.log2(quotients[0]))  # type: ignore[return-value]
+    """Return the same for a network that takes one size only, from how much smaller the map is than the image.
+
+    Edges that are cut off make the quotient larger than the stride, by nearly half; edges that are padded make it
+    smaller, by a ninth at most. So it counts as a power of two, but for even quotients, such as 14.
+    """
+    layouts: tuple[tuple[Layout, int, int], ...] = (("NCHW", shape[2], shape[3]), ("NHWC", shape[1], shape[2]))
+    for layout, height, width in layouts:
+        quotient = image[0] / height
+        if quotient == image[1] / width >= 1 and min(height, width) > 1:
+            return layout, int(quotient) if quotient % 2 == 0 else 2 ** int(math.log2(quotient) + 0.17)
     return "", None
 
 

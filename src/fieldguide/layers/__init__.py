@@ -38,7 +38,7 @@ __all__ = [
     "SqueezeExcite",
     "check_arguments",
     "fixup_conv_act",
-    "initialise_fixup",
     "initialise_by_fan_out",
+    "initialise_fixup",
     "round_channels",
 ]

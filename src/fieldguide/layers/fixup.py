@@ -5,7 +5,7 @@ layer and activation, and one multiplies the end of every branch. And a beginnin
 its inner weights are the smaller the more branches there are, so that a first step changes any depth alike.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -94,25 +94,30 @@ def fixup_conv_act(
     )
 
 
-def initialise_fixup(blocks: Sequence[nn.Module], classifier: nn.Module) -> None:
-    """Draw the weights of the residual branches by Fixup's rule, in place; all other weights stay as they are.
+def initialise_fixup(network: nn.Module) -> None:
+    """Draw the weights of a residual network by Fixup's rule, in place.
 
-    A branch of m convolutions, among L branches, gets those of He et al. (https://arxiv.org/abs/1502.01852, by
-    fan-out) times L ** (-1 / (2 * m - 2)), and 0 for its last; the classifier gets 0.
+    All convolutions begin as He et al. (https://arxiv.org/abs/1502.01852) say, by fan-in: it keeps how large the
+    maps' numbers are from layer to layer, and nothing else does so here. Then, in each of L branches of m
+    convolutions, the last becomes 0 and the others are multiplied by L ** (-1 / (2 * m - 2)). The classifier
+    becomes 0.
 
     Args:
-        blocks: the network's residual blocks. A block's branch is its :class:`ShiftConv2d` layers, in their order,
-            but for those of its child ``shortcut``.
-        classifier: the network's last layer; one that is not linear stays as it is.
+        network: its ``stages`` are of residual blocks. A block's branch is its :class:`ShiftConv2d` layers, in
+            their order, but for those of its child ``shortcut``.
     """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    blocks = [block for stage in network.get_submodule("stages").children() for block in stage.children()]
     for block in blocks:
-        inside = [m for name, m in block.named_modules() if not name.startswith("shortcut")]
+        inside = [module for name, module in block.named_modules() if not name.startswith("shortcut")]
         *inner, last = [module for module in inside if isinstance(module, ShiftConv2d)]
-        scale = len(blocks) ** (-1 / (2 * len(inner)))
         for conv in inner:
-            fan_out = conv.kernel_size[0] * conv.kernel_size[1] * conv.out_channels // conv.groups
-            nn.init.normal_(conv.weight, std=scale * (2 / fan_out) ** 0.5)
+            with torch.no_grad():
+                conv.weight.mul_(len(blocks) ** (-1 / (2 * len(inner))))
         nn.init.zeros_(last.weight)
-    if isinstance(classifier, nn.Linear):
+    classifier = network.get_submodule("classifier")
+    if isinstance(classifier, nn.Linear):  # not where there are no classes
         nn.init.zeros_(classifier.weight)
         nn.init.zeros_(classifier.bias)

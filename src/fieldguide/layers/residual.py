@@ -35,7 +35,7 @@ class BasicBlock(nn.Module):
             self.shortcut = shortcut(in_channels, channels, stride=stride)
         else:
             self.shortcut = _projection(in_channels, channels, stride, conv_norm_act)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
 
     def forward(self, images: Tensor) -> Tensor:
         branch = self.conv2(self.conv1(images))
@@ -75,7 +75,7 @@ class Bottleneck(nn.Module):
         self.conv3 = conv_norm_act(width, self.out_channels, activation=None)
         self.squeeze_excite = squeeze_excite(self.out_channels) if squeeze_excite else nn.Identity()
         self.shortcut = _projection(in_channels, self.out_channels, stride, conv_norm_act)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
 
     def forward(self, images: Tensor) -> Tensor:
         branch = self.squeeze_excite(self.conv3(self.conv2(self.conv1(images))))

@@ -55,6 +55,7 @@ class EfficientNet(nn.Module):
         dropout: of the pooled features.
         drop_path_rate: that the blocks' rates grow to, in even steps from 0 at the first block.
         small_input: the form for images of 28 to 64 px: a stem of stride 1, which keeps their size.
+        initialise_conv: initialises each convolution.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -72,6 +73,7 @@ class EfficientNet(nn.Module):
         dropout: float,
         drop_path_rate: float,
         small_input: bool,
+        initialise_conv: Callable[[nn.Conv2d], None] = initialise_by_fan_out,
     ) -> None:
         super().__init__()
         check_arguments(
@@ -93,7 +95,7 @@ class EfficientNet(nn.Module):
         self.head = conv_norm_act(channels, head_channels)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(head_channels, num_classes) if num_classes else nn.Identity()
-        self.apply(_initialise)
+        self.apply(partial(_initialise, initialise_conv=initialise_conv))
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) -> the last feature map (N, head_channels, H / 32, W / 32).
@@ -129,10 +131,10 @@ def _block(
     return made
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialise(module: nn.Module, *, initialise_conv: Callable[[nn.Conv2d], None]) -> None:
     """As the reference code: convolutions by fan-out, the classifier uniform in 1 / sqrt(classes)."""
     if isinstance(module, nn.Conv2d):
-        initialise_by_fan_out(module)
+        initialise_conv(module)
     elif isinstance(module, nn.Linear):
         bound = module.out_features**-0.5
         nn.init.uniform_(module.weight, -bound, bound)

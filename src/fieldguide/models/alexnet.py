@@ -1,8 +1,8 @@
-"""AlexNet, in its form of one tower (Krizhevsky, 2014, https://arxiv.org/abs/1404.5997).
+"""AlexNet (Krizhevsky et al., 2012, https://doi.org/10.1145/3065386), as one tower.
 
-That is the network of 2012 (https://doi.org/10.1145/3065386) for one device rather than two: no grouped
-convolutions, fewer filters at first, no response normalisation. Weights begin as torch draws them, as
-torchvision's did.
+The author's own later form, for one device rather than two (2014, https://arxiv.org/abs/1404.5997), which
+torchvision has too: no grouped convolutions, fewer filters at first, no response normalisation. Weights begin as
+torch draws them, as torchvision's did.
 """
 
 from collections import OrderedDict
@@ -86,8 +86,8 @@ class AlexNet(nn.Module):
     params=61_100_840,
     macs=714_188_480,
     input_size_px=224,
-    year=2014,
-    source="https://arxiv.org/abs/1404.5997",
+    year=2012,
+    source="https://doi.org/10.1145/3065386",
     references={"torchvision": "alexnet"},
 )
 def alexnet(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> AlexNet:

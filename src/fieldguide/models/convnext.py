@@ -4,6 +4,7 @@ A convolution of 4x4 and stride 4 cuts the images into patches; a separate convo
 the map between stages; a block looks around once, by a depthwise 7x7, and mixes channels by two linear layers.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
@@ -98,6 +99,9 @@ class ConvNeXt(nn.Module):
         drop_path_rate: of the last block in training; it rises from 0 in the first, in even steps.
         small_input: patches of 2x2 for images of 28 to 64 px, which may then be as small as 16 px.
         block: makes a block of so many channels.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -117,9 +121,12 @@ class ConvNeXt(nn.Module):
         # cost four times as much, and ConvNeXt-T more than twice what ResNet-18 does there.
         patch_px = SMALL_PATCH_PX if small_input else PATCH_PX
         self.input_size = InputSize(patch_px * 2 ** (len(channels) - 1))
-        self.stem = nn.Sequential()
-        self.stem.append(nn.Conv2d(in_channels, channels[0], patch_px, stride=patch_px))
-        self.stem.append(LayerNorm2d(channels[0]))
+        self.stem = nn.Sequential(
+            OrderedDict(
+                conv=nn.Conv2d(in_channels, channels[0], patch_px, stride=patch_px),
+                norm=LayerNorm2d(channels[0]),
+            )
+        )
         self.stages = nn.Sequential()
         total = sum(num_blocks)
         rates = (drop_path_rate * index / (total - 1) for index in range(total))
@@ -135,7 +142,7 @@ class ConvNeXt(nn.Module):
         self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, D, H / 32, W / 32).
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, H / 32, W / 32); 16 with ``small_input``.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 16 px with ``small_input``.

@@ -26,7 +26,7 @@ class NormActConv(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int, *, kernel_size: int = 1) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict(
             norm=nn.BatchNorm2d(in_channels),
-            act=nn.ReLU(),
+            act=nn.ReLU(inplace=True),
             conv=nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
         )
         super().__init__(layers)
@@ -99,7 +99,7 @@ class DenseNet(nn.Module):
                 channels += growth_rate
             self.stages.append(stage)
         self.norm = nn.BatchNorm2d(channels)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
         self.classifier = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
         self.apply(_initialise)
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from torch import nn
 
-from fieldguide.layers import ConvNormAct, SameConv2d
+from fieldguide.layers import ConvNormAct, SameConv2d, initialise_by_fan_out
 from fieldguide.models import register_model
 from fieldguide.models._efficientnet import EfficientNet, Stage
 
@@ -78,6 +78,9 @@ def _efficientnet_v2(
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
+        # As torchvision, which trained S and M. With the fan-out of each group, as of the first EfficientNet, so
+        # many blocks answer beyond all bounds in evaluation before they are trained: XL with 1e13.
+        initialise_conv=partial(initialise_by_fan_out, each_group=False),
     )
 
 

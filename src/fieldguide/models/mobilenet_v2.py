@@ -40,7 +40,7 @@ STAGES = (  # Table 2
     Stage(expand_ratio=6, out_channels=320, num_blocks=1, stride=1),
 )
 
-_ConvNormAct = partial(ConvNormAct, activation=nn.ReLU6)
+_ConvNormAct = partial(ConvNormAct, activation=partial(nn.ReLU6, inplace=True))
 
 
 class MobileNetV2(nn.Module):
@@ -109,8 +109,9 @@ def _blocks(stage: Stage, in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def _initialise(module: nn.Module) -> None:
+    """As torchvision, which trained it; the paper does not say."""
     if isinstance(module, nn.Conv2d):
-        initialise_by_fan_out(module)
+        initialise_by_fan_out(module, each_group=False)
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.01)
         nn.init.zeros_(module.bias)

@@ -200,8 +200,9 @@ def _squeeze_excite(channels: int) -> SqueezeExcite:
 
 
 def _initialise(module: nn.Module) -> None:
+    """As torchvision, which trained it; the paper does not say."""
     if isinstance(module, nn.Conv2d):
-        initialise_by_fan_out(module)
+        initialise_by_fan_out(module, each_group=False)
     elif isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.01)
         nn.init.zeros_(module.bias)

@@ -77,11 +77,10 @@ class ResNet(nn.Module):
                 width = made.out_channels
             self.stages.append(stage)
         self.classifier = linear(width, num_classes) if num_classes else nn.Identity()
-        self.apply(_initialise)
         if fixup:
-            initialise_fixup(
-                [made for stage in self.stages.children() for made in stage.children()], self.classifier
-            )
+            initialise_fixup(self)
+        else:
+            self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) -> the last feature map (N, D, H / 32, W / 32).

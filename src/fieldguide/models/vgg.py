@@ -1,7 +1,8 @@
 """VGG (Simonyan and Zisserman, 2014, https://arxiv.org/abs/1409.1556): nothing but stacks of 3x3 convolutions.
 
 Two of them see as much as one of 5x5, three as much as one of 7x7, with fewer weights and more nonlinearities
-between. The forms with batch normalisation came later, from torchvision.
+between. The forms with batch normalisation came later, from torchvision. From 256 px on, larger maps are pooled to
+7x7, as torchvision does; timm moves the hidden layers over them instead.
 """
 
 from collections.abc import Callable

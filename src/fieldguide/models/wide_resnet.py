@@ -47,7 +47,7 @@ class PreActivationBlock(nn.Module):
         self.scale = ScaleShift() if fixup else nn.Identity()
         self.projects = stride != 1 or in_channels != channels
         self.shortcut = conv(in_channels, channels, 1, stride, bias=False) if self.projects else nn.Identity()
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
 
     def forward(self, images: Tensor) -> Tensor:
         activated = self.act(self.norm1(images))
@@ -94,12 +94,12 @@ class WideResNet(nn.Module):
                 previous = channels
             self.stages.append(stage)
         self.norm = Shift() if fixup else nn.BatchNorm2d(previous)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)
         self.classifier = linear(previous, num_classes) if num_classes else nn.Identity()
-        self.apply(_initialise)
         if fixup:
-            blocks = [block for stage in self.stages.children() for block in stage.children()]
-            initialise_fixup(blocks, self.classifier)
+            initialise_fixup(self)
+        else:
+            self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) -> the last feature map (N, 64 * width, H / 4, W / 4).

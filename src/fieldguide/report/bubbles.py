@@ -46,12 +46,14 @@ class Axes:
         y: of the vertical axis.
         area: of what the bubbles' areas are.
         title: above the picture.
+        greatest_y: above which there are no ticks, such as 100 of a percentage; None for no such number.
     """
 
     x: str
     y: str
     area: str
     title: str = ""
+    greatest_y: float | None = None
 
 
 def check_picture_name(path: Path) -> None:
@@ -66,18 +68,20 @@ def check_picture_name(path: Path) -> None:
         )
 
 
-def draw_bubbles(bubbles: Sequence[Bubble], axes: Axes, path: Path) -> None:
-    """Draw bubbles with their names beside them, which overlap neither each other nor a bubble where there is room.
+def draw_bubbles(bubbles: Sequence[Bubble], axes: Axes, path: Path, *, suffix: str | None = None) -> None:
+    """Draw bubbles with their names beside them, which overlap nothing where there is room for them.
 
     Args:
         bubbles: one at least.
         axes: labels.
-        path: of the picture: .png, .svg or .pdf.
+        path: of the picture.
+        suffix: its kind, .png, .svg or .pdf; by default as its name ends.
 
     Raises:
         ValueError: there is no bubble, one has an x or area that is not above 0, or the name is no picture's.
     """
-    check_picture_name(path)
+    suffix = suffix or path.suffix
+    check_picture_name(path.with_suffix(suffix))
     if not bubbles:
         raise ValueError("there is no bubble to draw")
     for bubble in bubbles:
@@ -98,10 +102,10 @@ def draw_bubbles(bubbles: Sequence[Bubble], axes: Axes, path: Path) -> None:
         if bubble.y_range:
             plot.vlines(bubble.x, *bubble.y_range, color=colour, linewidth=1, zorder=2)
     _draw_sizes(plot, bubbles, axes, scale)
-    canvas.draw()  # now everything has its place
+    canvas.draw()  # type: ignore[no-untyped-call]  # now everything has its place
     figure.set_layout_engine("none")
     _write_names(figure, plot, canvas, bubbles, scale)
-    figure.savefig(path, format=path.suffix[1:].lower())
+    figure.savefig(path, format=suffix[1:].lower())
 
 
 def _draw_axes(plot: Any, bubbles: Sequence[Bubble], axes: Axes) -> None:  # noqa: ANN401 - matplotlib's
@@ -123,6 +127,8 @@ def _draw_axes(plot: Any, bubbles: Sequence[Bubble], axes: Axes) -> None:  # noq
     plot.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     room = 0.22 * (max(highs) - min(lows)) or 0.1 * abs(max(highs)) or 1
     plot.set_ylim(min(lows) - room, max(highs) + room)
+    if axes.greatest_y is not None:
+        plot.set_yticks([tick for tick in plot.get_yticks() if min(lows) - room <= tick <= axes.greatest_y])
     plot.set_xlabel(axes.x)
     plot.set_ylabel(axes.y)
     plot.set_title(axes.title, fontsize=11, color=_INK)
@@ -134,7 +140,7 @@ def _draw_axes(plot: Any, bubbles: Sequence[Bubble], axes: Axes) -> None:  # noq
 def _draw_sizes(plot: Any, bubbles: Sequence[Bubble], axes: Axes, scale: float) -> None:  # noqa: ANN401
     """Say what the areas mean: three grey bubbles under the picture."""
     largest = _round_down(max(bubble.area for bubble in bubbles))
-    for area in (largest, largest / 4, largest / 16):
+    for area in (largest, largest / 5, largest / 25):
         size = max(_LEAST_AREA, area * scale)
         plot.scatter([], [], s=size, color="#dddddd", edgecolor=_FAINT, linewidth=0.8, label=f"{area:.3g}")
     plot.figure.legend(
@@ -164,6 +170,10 @@ def _write_names(
     centres = plot.transData.transform([(bubble.x, bubble.y) for bubble in bubbles])
     radii = [(max(_LEAST_AREA, bubble.area * scale) / 3.14159) ** 0.5 * pixels for bubble in bubbles]
     taken = [(x - r, y - r, x + r, y + r) for (x, y), r in zip(centres, radii, strict=True)]
+    for bubble in bubbles:
+        if bubble.y_range:
+            (x, low), (_, high) = plot.transData.transform([(bubble.x, end) for end in bubble.y_range])
+            taken.append((x - pixels, low, x + pixels, high))
     for bubble, (x, y), radius in zip(bubbles, centres, radii, strict=True):
         text = figure.text(0, 0, bubble.name, fontsize=9, color=_INK, zorder=5)
         extent = text.get_window_extent(canvas.get_renderer())

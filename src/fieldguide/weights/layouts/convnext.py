@@ -10,8 +10,8 @@ from fieldguide.weights.layouts import Rename, blocks_of
 
 def torchvision(network: ConvNeXt) -> Iterator[Rename]:
     """As torchvision's ``convnext_tiny``: the stem, the stages and what halves between them are in one row."""
-    yield Rename("stem.0", "features.0.0")
-    yield Rename("stem.1", "features.0.1")
+    yield Rename("stem.conv", "features.0.0")
+    yield Rename("stem.norm", "features.0.1")
     for s, b, block in blocks_of(network.stages):
         ours = f"stages.{s}.{b}"
         if isinstance(block, Downsample):
@@ -33,7 +33,8 @@ def timm(network: ConvNeXt, *, linear_axes: int = 0) -> Iterator[Rename]:
         network: ours.
         linear_axes: 2 where theirs has 1x1 convolutions for the linear layers of a block.
     """
-    yield Rename("stem", "stem")
+    yield Rename("stem.conv", "stem.0")
+    yield Rename("stem.norm", "stem.1")
     for s, b, block in blocks_of(network.stages):
         ours = f"stages.{s}.{b}"
         if isinstance(block, Downsample):

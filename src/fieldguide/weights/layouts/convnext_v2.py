@@ -10,5 +10,5 @@ LEAST_LINEAR_CHANNELS = 96  # of the first stage; below it, from nano down, timm
 
 def timm(network: ConvNeXt) -> Iterator[Rename]:
     """As timm's ``convnextv2_tiny``, or ``convnextv2_atto``."""
-    is_linear = network.state_dict()["stem.1.weight"].numel() >= LEAST_LINEAR_CHANNELS
+    is_linear = network.state_dict()["stem.norm.weight"].numel() >= LEAST_LINEAR_CHANNELS
     return convnext.timm(network, linear_axes=0 if is_linear else 2)

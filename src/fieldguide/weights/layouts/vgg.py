@@ -17,7 +17,11 @@ def torchvision(network: VGG) -> Iterator[Rename]:
 
 
 def timm(network: VGG) -> Iterator[Rename]:
-    """As timm's ``vgg16``."""
+    """As timm's ``vgg16``.
+
+    Its answers are ours up to 255 px. From 256 px on it moves the hidden layers over the map and averages what
+    they give, where ours, as torchvision's, pools the map to 7x7 first.
+    """
     yield from _features(network)
     if isinstance(network.head, HiddenLayers):
         yield Rename("head.linear1.weight", "pre_logits.fc1.weight", trailing_axes=2, axis_length=POOLED_PX)

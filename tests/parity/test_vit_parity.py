@@ -1,4 +1,4 @@
-"""torchvision's vision transformers take one size of images, so that ours are compared with them at two built ones."""
+"""torchvision's vision transformers, which take one size of images only: ours against two sizes of them."""
 
 import pytest
 import torch
@@ -50,4 +50,6 @@ def test_the_rename_table_of_torchvisions_goes_both_ways(reference, name):
     renamed = layout.to_ours(theirs)
     shapes = {key: tensor.shape for key, tensor in ours.state_dict().items()}
     assert {key: tensor.shape for key, tensor in renamed.items()} == shapes
-    assert {key: t.shape for key, t in layout.from_ours(renamed).items()} == {k: t.shape for k, t in theirs.items()}
+    assert {key: t.shape for key, t in layout.from_ours(renamed).items()} == {
+        k: t.shape for k, t in theirs.items()
+    }

@@ -1,0 +1,60 @@
+"""``fieldguide compare``, as a process."""
+
+import json
+import re
+
+import pytest
+from PIL import Image
+
+
+def test_a_table_and_a_picture(run, tmp_path):
+    picture = tmp_path / "pictures" / "sizes.png"
+    result = run("compare", "one_conv", "lenet", "-o", picture, "--seconds", 0)
+    assert result.returncode == 0 and result.stderr == f"the picture is in {picture}\n"
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) > 120, "nothing is cut where standard output is no terminal"
+    first = next(line for line in lines if line.strip().startswith("one_conv"))
+    second = next(line for line in lines if line.strip().startswith("lenet"))
+    assert "28 px" in first and "52.1 k" in first and "181 k" in first and "x]" not in first
+    assert "32 px" in second and "59.4 k [1.14x]" in second and second.count("x]") == 5
+    assert "ms: median (quartiles)" in result.stdout
+    with Image.open(picture) as found:
+        assert found.format == "PNG" and found.width > 1000
+    assert [path.name for path in picture.parent.iterdir()] == ["sizes.png"]
+
+
+def test_with_photos_and_json(run, colours, saved_guide, tmp_path):
+    picture = tmp_path / "x.svg"
+    result = run(
+        "compare", "efficientnet_lite0", "lenet", "--data", colours, "--json", "-o", picture, "--seconds", 0
+    )
+    facts = json.loads(result.stdout)
+    lite, lenet = facts["models"]
+    assert result.returncode == 0 and lite["top1"] > 0.9 and lite["top1_interval"][0] < lite["top1"]
+    assert (
+        lenet["top1"] is None and "lenet has no accuracy: no weights are installed for lenet" in lenet["notes"][0]
+    )
+    assert facts["picture"] == str(picture) and facts["data"] == str(colours)
+    assert {"1", "32"} == set(lite["latency"]) and lite["latency"]["1"]["ratio"] == 1
+    assert picture.read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("resnet18", "resnet181"), "no model is called 'resnet181', did you mean 'resnet18'.*"),
+        (("resnet18", "resnet18"), "Invalid value: 'resnet18' is named twice; name each model once.*"),
+        (("resnet18", "-o", "photo.jpg"), r"Invalid value: photo\.jpg: a picture's name must end in \.png, .*"),
+        (("resnet18", "--data", "no-such-thing"), "no-such-thing does not exist, and no set has that name; .*"),
+        (("resnet18", "--size", "8"), r"Invalid value for '--size': .*32.*"),
+        (("vgg16", "--size", "33000"), r"Invalid value for '--size': .*2048.*"),
+        (("vit_tiny_patch16", "--size", "100"), r"Invalid value: vit_tiny_patch16: .*100x100 px.*"),
+        ((), r"Missing argument '.*names.*'\. See: fieldguide compare --help"),
+    ],
+)
+def test_a_mistake_is_one_line(run, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("compare", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(f"fieldguide: {message}\n", result.stderr, re.IGNORECASE), result.stderr
+    assert list(tmp_path.iterdir()) == []
