@@ -26,8 +26,8 @@ demo: $(READY)   ## train on the embedded digits, evaluate, predict
 	@echo "The guide is at $(CURDIR)/demo/digits.guide"
 	@echo "For photos of your own: . $(VENV)/bin/activate, then: fieldguide train FOLDER"
 
-test: $(READY)   ## every test
-	$(BIN)/pytest
+test: $(READY)   ## every test, one process for each core
+	$(BIN)/pytest --numprocesses auto
 
 lint: $(READY)   ## style, with no change to the files
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import fieldguide as fg
 
 PUBLIC = {
     "Evaluation", "FieldguideError", "Guide", "ImageSet", "Prediction", "Preprocess", "SkippedPhoto",
-    "__version__", "create_model", "features", "load", "open_images", "train",
+    "__version__", "create_model", "features", "load", "load_model", "open_images", "summary", "train",
 }  # fmt: skip
 
 

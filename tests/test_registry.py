@@ -55,7 +55,7 @@ def test_an_unknown_name_is_told_with_the_near_ones_or_all(birds, name, message)
 
 def test_a_long_list_of_names_is_only_pointed_at(birds):
     eggs = importlib.import_module(birds._package).EGGS
-    with pytest.raises(UnknownNameError, match="^no egg is called 'blue'; look into the nest$"):
+    with pytest.raises(UnknownNameError, match=r"^no egg is called 'blue'; look into the nest$"):
         eggs["blue"]
 
 

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fieldguide.cost import summary as summary
     from fieldguide.data import ImageSet as ImageSet
     from fieldguide.data import Preprocess as Preprocess
     from fieldguide.data import SkippedPhoto as SkippedPhoto
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fieldguide.guide import load as load
     from fieldguide.models import create_model as create_model
     from fieldguide.training import train as train
+    from fieldguide.weights import load_model as load_model
 
 _MODULES = {
     "Evaluation": "fieldguide.evaluate",
@@ -35,7 +37,9 @@ _MODULES = {
     "create_model": "fieldguide.models",
     "features": "fieldguide.feature_maps",
     "load": "fieldguide.guide",
+    "load_model": "fieldguide.weights",
     "open_images": "fieldguide.data",
+    "summary": "fieldguide.cost",
     "train": "fieldguide.training",
 }
 

@@ -6,6 +6,8 @@ import re
 import pytest
 
 import fieldguide as fg
+from fieldguide.models import create_model
+from fieldguide.weights.tensors import serialise
 
 NAMES = ("blue", "green", "red")
 
@@ -94,3 +96,20 @@ def test_a_cache_that_can_not_be_used_costs_time_and_a_line(run, colours, saved_
     result = run(command, *arguments.get(command, (saved_guide, colours)), FIELDGUIDE_CACHE=place)
     assert result.returncode == 0
     assert re.search(r"^the feature cache .* can't be used \(.*\); features are not kept$", result.stderr, re.M)
+
+
+def test_a_backbone_with_weights_of_another_layout_says_what_fitted(run, colours, tmp_path):
+    network = create_model("torchvision:mobilenet_v3_small")
+    weights = tmp_path / "small.safetensors"
+    weights.write_bytes(serialise({name: tensor.numpy() for name, tensor in network.state_dict().items()}))
+    arguments = ("--backbone", "mobilenet_v3_small", "--weights", weights, "--size", 32)
+    result = run("train", colours, "-o", tmp_path / "own.guide", *arguments)
+    assert result.returncode == 0
+    assert "weights: 244 of 244 tensors fitted, in the layout of torchvision" in result.stderr
+    facts = json.loads((tmp_path / "own.guide" / "guide.json").read_text())
+    assert "mobilenet_v3_small" in json.dumps(facts)
+    assert run("predict", tmp_path / "own.guide", colours / "red" / "01.png").returncode == 0
+    refused = run("train", colours, "-o", tmp_path / "no.guide", "--backbone", "resnet18", "--weights", weights)
+    assert refused.returncode == 2
+    assert "the weights don't fit resnet18: " in refused.stderr
+    assert refused.stderr.count("\n") == 1

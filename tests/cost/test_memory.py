@@ -47,6 +47,12 @@ def test_the_prediction_does_not_speak_against_what_was_measured():
     assert profile((1, 5000), (4, 5030), out=8, limit=1).largest_batch == 4
 
 
+def test_the_prediction_is_by_the_line_above_all_peaks():
+    found = profile((1, 110), (2, 150), (3, 130), limit=1005)
+    assert found.line == pytest.approx((110, 10))
+    assert found.largest_batch == 87, "150 at 2 is 20 above the line: (1005 - 130) / 10"
+
+
 @pytest.mark.parametrize("found", [profile(), profile((8, 100)), profile((1, 100), (8, 100)), profile(out=1)])
 def test_without_a_rising_line_there_is_no_prediction(found):
     assert found.line is None and found.largest_batch is None

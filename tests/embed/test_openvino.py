@@ -102,12 +102,16 @@ def run_apart(source: str, *arguments: object) -> subprocess.CompletedProcess[st
 
 CONVERT_APART = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from fieldguide.data.preprocess import Preprocess
 from fieldguide.embed.engines import ENGINES
 from fieldguide.weights import load_backbone
-backbone = load_backbone(size_px=32, weights=sys.argv[3] if sys.argv[3:] else None)
+from fieldguide.weights.tensors import Weights, read_tensors
+backbone = load_backbone(size_px=32)
+if sys.argv[3:]:
+    backbone = replace(backbone, weights=Weights(lambda: read_tensors(Path(sys.argv[3]))))
 backbone.weights.fingerprint
 engine = ENGINES["openvino"].factory(backbone, Path(sys.argv[1]))
 np.save(sys.argv[2], list(engine.embed(np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), np.uint8))))
@@ -115,11 +119,11 @@ print("torch" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("weights", ["installed", "from a file"])
+@pytest.mark.parametrize("weights", ["installed", "of a guide"])
 def test_a_process_without_torch_converts_in_a_child_and_gets_the_same(backbone, converted, tmp_path, weights):
     arguments = [tmp_path / "networks", tmp_path / "features.npy"]
     expected = converted[1]
-    if weights == "from a file":
+    if weights == "of a guide":
         torch.manual_seed(0)
         state = create_model("efficientnet_lite0", num_classes=0).state_dict()
         arguments.append(tmp_path / "weights.safetensors")
@@ -181,3 +185,16 @@ def test_torch_keeps_its_threads(backbone, tmp_path):
     _openvino_conversion.convert_to(backbone, tmp_path / "network")
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("name", ["se_resnet50", "densenet121", "convnext_v2_atto", "vit_tiny_patch16"])
+def test_every_kind_of_network_runs_and_agrees(name, tmp_path):
+    """Channel attention, concatenation, response normalisation, attention: the first can't mix precisions."""
+    torch.manual_seed(0)
+    state = {key: tensor.numpy() for key, tensor in create_model(name, num_classes=0).state_dict().items()}
+    backbone = Backbone(name, Weights(lambda: state), Preprocess(size_px=32))
+    with torch.no_grad():
+        exact = backbone.build()(torch.from_numpy(backbone.preprocess.normalise(PICTURES))).numpy()
+    found = features(backbone, tmp_path)
+    cosines = (found * exact).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosines.min() >= 0.999

@@ -70,7 +70,7 @@ def copy_to_ours(source: str, name: str, reference: nn.Module, **arguments) -> t
 def referenced() -> list:
     """Return (source, reference, our name) of every network that torchvision or timm has.
 
-    torchvision's vision transformers take one size of images only: test_vit.py compares them.
+    torchvision's vision transformers take one size of images only: test_vit_parity.py compares them.
     """
     return [
         pytest.param(source, reference, entry.name, id=f"{entry.name}-{source}")

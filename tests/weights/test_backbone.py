@@ -145,9 +145,7 @@ def test_a_backbone_of_weights_that_do_not_fit_is_refused_when_it_is_built(chang
 
 def test_the_weights_of_another_network_are_refused_at_once(save):
     file = save(arrays(create_model("timm:resnet10t", num_classes=3)))
-    with pytest.raises(
-        WeightsError, match=r"fit efficientnet_lite0: .* 29\d missing .* left over"
-    ):
+    with pytest.raises(WeightsError, match=r"fit efficientnet_lite0: .* 29\d missing .* left over"):
         load_backbone(weights=file)
 
 
@@ -171,7 +169,7 @@ def test_a_file_that_is_not_there_is_named_at_once(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("efficientnet_lite", "no model is called 'efficientnet_lite', did you mean 'efficientnet_lite0'"),
+        ("eficientnet_lite0", "no model is called 'eficientnet_lite0', did you mean 'efficientnet_lite0'"),
         ("zzz", "no model is called 'zzz'; `fieldguide models` lists them, and timm:NAME"),
         ("timm:resnet50x", "timm has no model called 'resnet50x', did you mean 'resnet50"),
     ],

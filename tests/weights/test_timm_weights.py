@@ -79,7 +79,9 @@ def test_the_preprocessing_is_that_of_the_weights(tmp_path):
 def test_a_file_of_another_network_is_refused(tmp_path):
     make_timm("mobilenetv3_small_050", tmp_path / "weights.safetensors")
     backbone = load_backbone("timm:resnet10t", weights=tmp_path / "weights.safetensors")
-    with pytest.raises(WeightsError, match=r"don't fit timm:resnet10t: 1 of 84 tensors fitted; 79 missing .*left over"):
+    with pytest.raises(
+        WeightsError, match=r"don't fit timm:resnet10t: 1 of 84 tensors fitted; 79 missing .*left over"
+    ):
         backbone.build()
 
 

@@ -77,7 +77,7 @@ def _efficientnet(
         scale_stages(STAGES, width=scale.width, depth=scale.depth),
         stem_channels=round_channels(STEM_CHANNELS * scale.width),
         head_channels=round_channels(HEAD_CHANNELS * scale.width),
-        conv_norm_act=partial(ConvNormAct, norm=scale.norm, activation=nn.SiLU),
+        conv_norm_act=partial(ConvNormAct, norm=scale.norm, activation=partial(nn.SiLU, inplace=True)),
         num_classes=num_classes,
         in_channels=in_channels,
         dropout=dropout,

@@ -22,7 +22,7 @@ _ConvNormAct = partial(
     ConvNormAct,
     conv=SameConv2d,
     norm=partial(nn.BatchNorm2d, eps=1e-3),  # TensorFlow's, as the reference weights were trained with
-    activation=nn.ReLU6,
+    activation=partial(nn.ReLU6, inplace=True),
 )
 
 

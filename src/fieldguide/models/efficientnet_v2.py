@@ -55,7 +55,9 @@ XL = (  # the reference code's
     _MBConv(expand_ratio=6, out_channels=640, num_blocks=8, stride=1),
 )
 
-_ConvNormAct = partial(ConvNormAct, norm=partial(nn.BatchNorm2d, eps=1e-3), activation=nn.SiLU)
+_ConvNormAct = partial(
+    ConvNormAct, norm=partial(nn.BatchNorm2d, eps=1e-3), activation=partial(nn.SiLU, inplace=True)
+)
 
 
 def _efficientnet_v2(

@@ -124,7 +124,11 @@ SMALL = (  # Table 2
     ),
 )
 
-_ConvNormAct = partial(ConvNormAct, norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01), activation=nn.Hardswish)
+_ConvNormAct = partial(
+    ConvNormAct,
+    norm=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01),
+    activation=partial(nn.Hardswish, inplace=True),
+)
 
 
 class MobileNetV3(nn.Module):
@@ -186,7 +190,7 @@ def _blocks(stage: Stage, in_channels: int) -> nn.Sequential:
                 hidden_channels=block.hidden_channels,
                 kernel_size=stage.kernel_size,
                 stride=1 if index else stage.stride,
-                conv_norm_act=partial(_ConvNormAct, activation=stage.activation),
+                conv_norm_act=partial(_ConvNormAct, activation=partial(stage.activation, inplace=True)),
                 squeeze_excite=_squeeze_excite if block.squeeze_excite else None,
             )
         )

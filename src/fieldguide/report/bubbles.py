@@ -1,5 +1,6 @@
 """Bubbles over two axes, with their names beside them: the picture by which networks are customarily compared."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def draw_bubbles(bubbles: Sequence[Bubble], axes: Axes, path: Path, *, suffix: s
     plot: Any = figure.add_subplot()
     scale = _LARGEST_AREA / max(bubble.area for bubble in bubbles)
     _draw_axes(plot, bubbles, axes)
-    for number, bubble in enumerate(bubbles):
+    for number, bubble in sorted(enumerate(bubbles), key=lambda pair: -pair[1].area):  # the small before the large
         colour = _COLOURS[number % len(_COLOURS)]
         size = max(_LEAST_AREA, bubble.area * scale)
         plot.scatter(bubble.x, bubble.y, s=size, color=colour, alpha=0.6, edgecolor=_INK, linewidth=0.8, zorder=3)
@@ -118,7 +119,7 @@ def _draw_axes(plot: Any, bubbles: Sequence[Bubble], axes: Axes) -> None:  # noq
     if max(xs) / min(xs) >= _LOG_FROM:
         plot.set_xscale("log")
         plot.set_xlim(min(xs) / 2, max(xs) * 2.5)
-        plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(xs) < 1000 * min(xs) else (1,), numticks=20))
         plot.xaxis.set_minor_formatter(NullFormatter())
     else:
         room = 0.25 * (max(xs) - min(xs)) or 0.5 * max(xs)
@@ -127,8 +128,10 @@ def _draw_axes(plot: Any, bubbles: Sequence[Bubble], axes: Axes) -> None:  # noq
     plot.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     room = 0.22 * (max(highs) - min(lows)) or 0.1 * abs(max(highs)) or 1
     plot.set_ylim(min(lows) - room, max(highs) + room)
-    if axes.greatest_y is not None:
-        plot.set_yticks([tick for tick in plot.get_yticks() if min(lows) - room <= tick <= axes.greatest_y])
+    least = 0 if min(lows) >= 0 else -math.inf  # no ticks where no number can be
+    greatest = math.inf if axes.greatest_y is None else axes.greatest_y
+    bottom, top = plot.get_ylim()
+    plot.set_yticks([t for t in plot.get_yticks() if max(bottom, least) <= t <= min(top, greatest)])
     plot.set_xlabel(axes.x)
     plot.set_ylabel(axes.y)
     plot.set_title(axes.title, fontsize=11, color=_INK)

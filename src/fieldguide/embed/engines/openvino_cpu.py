@@ -57,7 +57,14 @@ class OpenVinoCpu:
 
     def __init__(self, core: Any, network: Any, *, bfloat16: bool) -> None:  # noqa: ANN401
         config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"}
-        self._compiled = core.compile_model(network, "CPU", config)
+        try:
+            self._compiled = core.compile_model(network, "CPU", config)
+        except RuntimeError:
+            if not bfloat16:
+                raise
+            # OpenVINO can't mix precisions in every network: squeeze-and-excitation beside marked layers fails.
+            bfloat16 = False
+            self._compiled = core.compile_model(network, "CPU", config | {"INFERENCE_PRECISION_HINT": "f32"})
         self.description = f"OpenVINO, {'bfloat16, early layers in float32' if bfloat16 else 'float32'}"
 
     def embed(self, pictures: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float32]]:
