@@ -27,7 +27,7 @@ demo: $(READY)   ## train on the embedded digits, evaluate, predict
 	@echo "For photos of your own: . $(VENV)/bin/activate, then: fieldguide train FOLDER"
 
 test: $(READY)   ## every test, one process for each core
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 lint: $(READY)   ## style, with no change to the files
 	$(BIN)/ruff check .
@@ -42,6 +42,7 @@ benchmarks: $(READY)  ## run every benchmark (minutes); needs FIELDGUIDE_DATA or
 	$(BIN)/python benchmarks/transfer.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/models.py
 
 clean:           ## remove what make made
 	rm -rf $(VENV) demo

@@ -14,9 +14,12 @@ import pytest
 from PIL import Image
 
 import fieldguide as fg
+from fieldguide.models import MODELS
 
 # The networks here are small: torch's threads would mostly wait for each other, and spin while they do.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+LARGE_PARAMS = 60e6  # of networks that take gigabytes beside their reference, with gradients
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("FIELDGUIDE_DATA") or ROOT.parent / "shared" / "data")
@@ -33,8 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; run with --slow")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out slow tests unless they are asked for."""
+    """Leave out slow tests unless they are asked for; keep large networks to one process: they fill it."""
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        name = parameters.get("network", parameters.get("name"))
+        if isinstance(name, str) and name in MODELS and MODELS[name].facts["params"] > LARGE_PARAMS:
+            item.add_marker(pytest.mark.xdist_group("large networks"))
     if not config.getoption("--slow"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         items[:] = [item for item in items if item not in slow]

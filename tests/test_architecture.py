@@ -21,8 +21,9 @@ ALLOWED = {
     "data":         BASE,
     "layers":       set(),
     "models":       BASE | {"layers"},                   # and never data
-    "cost":         BASE | {"models"},
-    "feature_maps": BASE | {"models"},
+    "introspection": BASE | {"models"},                  # what a network does, without computing
+    "cost":         BASE | {"introspection", "models"},
+    "feature_maps": BASE | {"introspection", "models"},
     "report":       set(),                               # plain numbers only
     "weights":      BASE | {"data", "layers", "models"},
     "embed":        BASE | {"data", "models", "weights"},
@@ -31,9 +32,9 @@ ALLOWED = {
     "guide_format": BASE | {"weights"},
     "guide":        BASE | {"data", "weights", "embed", "evaluate", "head", "guide_format"},
     "training":     BASE | {"data", "weights", "embed", "evaluate", "head", "guide"},
-    "compare":      BASE | {"cost", "data", "models", "training"},
+    "compare":      BASE | {"cost", "data", "introspection", "models", "training"},
     "cli":          BASE | {"compare", "cost", "data", "embed", "evaluate", "feature_maps", "guide",
-                            "guide_format", "models", "report", "training", "weights"},
+                            "guide_format", "introspection", "models", "report", "training", "weights"},
     "__init__":     {"errors", "data", "models", "weights", "cost", "feature_maps", "evaluate", "guide",
                      "training"},                        # the public names
     "__main__":     {"cli"},

@@ -9,9 +9,9 @@ from torch import nn
 import fieldguide as fg
 from fieldguide.errors import UnknownNameError
 from fieldguide.feature_maps import list_nodes, pick_nodes
+from fieldguide.introspection import create_on_meta, input_shape_of
 from fieldguide.libraries import import_timm
 from fieldguide.models import MODELS
-from fieldguide.models._building import create_on_meta, input_shape_of
 
 # One map a stride
 
@@ -141,7 +141,7 @@ def test_what_comes_out_is_what_the_modules_give(resnet):
         found = fg.features(resnet, ["stem", "stages.1"])(images)
         stem = resnet.stem(images)
         assert torch.equal(found["stem"], stem)
-        assert torch.equal(found["stages.1"], resnet.stages[1](resnet.stages[0](resnet.pool(stem))))
+        assert torch.equal(found["stages.1"], resnet.stages[1](resnet.stages[0](resnet.stem_pool(stem))))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_wrong_calls_are_refused():
         fg.features("resnet18", [])
     with pytest.raises(TypeError, match="model is 18; it must be a network or the name of one"):
         fg.features(18)
-    with pytest.raises(ValueError, match=r"ResNet can't take images of 3x8x8: .*8x8 px.*; pass .*input_shape"):
+    with pytest.raises(ValueError, match=r"resnet18: images of 3x8x8 .*8x8 px.*; pass .*input_shape"):
         fg.features("resnet18", input_shape=(3, 8, 8))
     with pytest.raises(ValueError, match="Sequential has no maps that shrink as the image does; name its nodes"):
         fg.features(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), input_shape=(3, 4, 4))
@@ -236,6 +236,11 @@ def test_the_network_is_left_as_it_was():
     with pytest.raises(ValueError, match="8x8 px"):
         maps(torch.rand(1, 3, 8, 8))
     assert not any(module._forward_hooks for module in network.modules()), "after an error neither"
+
+
+def test_a_network_of_other_numbers_has_its_nodes_too():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)).to(torch.bfloat16)
+    assert [node.name for node in list_nodes(network, (3, 16, 16))] == ["0", "1"]
 
 
 def test_nothing_is_computed_to_find_nodes(monkeypatch):

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fieldguide.cost.latency import Latency, measure_latency
-from fieldguide.cost.memory import measure_memory
+from fieldguide.cost import Latency, measure_latency, measure_memory, total_macs
 from fieldguide.errors import UnknownNameError, WeightsError
+from fieldguide.introspection import create_on_meta, input_shape_of
 from fieldguide.models import create_model
 from fieldguide.progress import Progress, silent
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fieldguide.data import ImageSet
 
 BATCH_SIZES = (1, 32)
-_MEMORY_BATCH = 32
+MEMORY_BATCH = BATCH_SIZES[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class ModelFacts:
         params: all of its parameters.
         macs: multiply-adds of one image, without the additions of biases.
         latency: by batch size.
-        memory_bytes: what the network, its images and one step of inference take at their peak, 32 images a batch,
-            in a process of its own; None where that did not finish.
+        memory_bytes: what the network, its images and one step of inference take at their peak, with
+            ``MEMORY_BATCH`` images, in a process of its own; None where that did not finish.
         top1: accuracy of the guide with it as a frozen backbone, on the photos held out; None without photos.
         top1_interval: its 95 % interval.
         notes: what could not be measured, why, and what to do.
@@ -71,6 +71,13 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class _Cost:
+    input_shape: tuple[int, int, int]
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True)
 class _Accuracy:
     top1: float | None = None
     interval: tuple[float, float] | None = None
@@ -89,9 +96,9 @@ def compare(
 ) -> Comparison:
     """Measure networks in one run.
 
-    Latencies are of the untrained networks, whose time is the same, measured in turns at 1 and 32 images. Memory
-    is measured in processes of their own. The accuracy is that of :func:`fieldguide.train` with each as the
-    backbone; a network without weights at hand gets none, and a note that says so.
+    Latencies are of the untrained networks, whose time is the same, measured in turns at each of
+    ``BATCH_SIZES``. Memory is measured in processes of their own. The accuracy is that of :func:`fieldguide.train`
+    with each as the backbone; a network without weights at hand gets none, and a note that says so.
 
     Args:
         names: of models, as of :func:`fieldguide.create_model`, each once.
@@ -106,39 +113,24 @@ def compare(
         DataError: there is nothing to learn from in ``data``.
         ValueError: there is no name, or one is there twice; or a network can't take images of that size.
     """
-    from fieldguide.cost.count import total_macs
-    from fieldguide.models._building import create_on_meta, input_shape_of
-
-    twice = [name for name in names if list(names).count(name) > 1]
-    if twice or not names:
-        raise ValueError(f"{twice[0]!r} is named twice; name each model once" if twice else "names is empty")
-    shapes: dict[str, tuple[int, int, int]] = {}
-    params, macs = {}, {}
-    for name in names:
-        network = create_on_meta(name)
-        channels, height, width = input_shape_of(network, name)
-        shapes[name] = (channels, size_px or height, size_px or width)
-        params[name] = sum(parameter.numel() for parameter in network.parameters())
-        try:
-            macs[name] = total_macs(network, (1, *shapes[name]))
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
+    costs = _costs(names, size_px)
+    shapes = {name: cost.input_shape for name, cost in costs.items()}
     accuracies = _accuracies(names, data, data_root, size_px, on_progress) if data is not None else {}
     memory = _memory(shapes, on_progress)
     latencies = _latencies(shapes, seconds, on_progress)
     models = tuple(
         ModelFacts(
             name=name,
-            input_shape=shapes[name],
-            params=params[name],
-            macs=macs[name],
+            input_shape=cost.input_shape,
+            params=cost.params,
+            macs=cost.macs,
             latency={size: of_all[name] for size, of_all in latencies.items()},
             memory_bytes=memory[name][0],
             top1=accuracies.get(name, _Accuracy()).top1,
             top1_interval=accuracies.get(name, _Accuracy()).interval,
             notes=tuple(filter(None, (accuracies.get(name, _Accuracy()).note, memory[name][1]))),
         )
-        for name in names
+        for name, cost in costs.items()
     )
     counts = [a.num_photos for a in accuracies.values() if a.num_photos is not None]
     return Comparison(
@@ -147,6 +139,24 @@ def compare(
         num_held_out=counts[0] if counts else None,
         hardware=_hardware(),
     )
+
+
+def _costs(names: Sequence[str], size_px: int | None) -> dict[str, _Cost]:
+    """Count what can be counted without running, which refuses all that could not run."""
+    twice = [name for name in names if list(names).count(name) > 1]
+    if twice or not names:
+        raise ValueError(f"{twice[0]!r} is named twice; name each model once" if twice else "names is empty")
+    costs = {}
+    for name in names:
+        network = create_on_meta(name)
+        channels, height, width = input_shape_of(network, name)
+        shape = (channels, size_px or height, size_px or width)
+        try:
+            macs = total_macs(network, (1, *shape))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        costs[name] = _Cost(shape, sum(parameter.numel() for parameter in network.parameters()), macs)
+    return costs
 
 
 def _title(data: "ImageSet | str | Path | None") -> str:
@@ -181,11 +191,7 @@ def _accuracy(name: str, images: "ImageSet", size_px: int | None) -> _Accuracy:
     try:
         evaluation = train(images, backbone=name, size_px=size_px).evaluation
     except (WeightsError, UnknownNameError) as error:
-        reason = str(error).split("; ")[0]
-        return _Accuracy(
-            note=f"{name} has no accuracy: {reason}; where you have a file of them, "
-            f"`fieldguide train DATA --backbone {name} --weights FILE` tells it"
-        )
+        return _Accuracy(note=f"{name} has no accuracy; `fieldguide train DATA --backbone {name}` says: {error}")
     if evaluation is None:
         return _Accuracy(note=f"{name} has no accuracy: too few photos to hold any out; add more")
     return _Accuracy(evaluation.top1, evaluation.top1_interval, evaluation.num_photos)
@@ -196,7 +202,7 @@ def _memory(shapes: dict[str, tuple[int, int, int]], on_progress: Progress) -> d
     found = {}
     on_progress("memory", 0, len(shapes))
     for done, (name, shape) in enumerate(shapes.items(), 1):
-        batch = measure_memory(name, [_MEMORY_BATCH], input_shape=shape).batches[0]
+        batch = measure_memory(name, [MEMORY_BATCH], input_shape=shape).batches[0]
         found[name] = batch.network_bytes, f"{name} has no peak memory: {batch.fault}" if batch.fault else ""
         on_progress("memory", done, len(shapes))
     return found
@@ -210,14 +216,15 @@ def _latencies(
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     networks = {name: create_model(name).eval().to(device) for name in shapes}
-    return {
-        size: measure_latency(
-            {name: (networks[name], torch.rand(size, *shape, device=device)) for name, shape in shapes.items()},
-            seconds=seconds,
-            on_progress=on_progress,
-        )
-        for size in BATCH_SIZES
-    }
+    found = {}
+    for number, size in enumerate(BATCH_SIZES):
+
+        def show(stage: str, done: int, total: int, number: int = number) -> None:
+            on_progress(stage, number * total + done, len(BATCH_SIZES) * total)  # one bar for all sizes
+
+        timed = {name: (networks[name], torch.rand(size, *shape, device=device)) for name, shape in shapes.items()}
+        found[size] = measure_latency(timed, seconds=seconds, on_progress=show)
+    return found
 
 
 def _hardware() -> dict[str, Any]:

@@ -44,3 +44,8 @@ class EngineError(FieldguideError):
 
 class UnknownNameError(FieldguideError):
     """A name that nothing is registered under."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of another library says, in one line; where it says nothing, the name of its type."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -31,9 +31,7 @@ def test_with_photos_and_json(run, colours, saved_guide, tmp_path):
     facts = json.loads(result.stdout)
     lite, lenet = facts["models"]
     assert result.returncode == 0 and lite["top1"] > 0.9 and lite["top1_interval"][0] < lite["top1"]
-    assert (
-        lenet["top1"] is None and "lenet has no accuracy: no weights are installed for lenet" in lenet["notes"][0]
-    )
+    assert lenet["top1"] is None and "says: no weights are installed for lenet; pass a file" in lenet["notes"][0]
     assert facts["picture"] == str(picture) and facts["data"] == str(colours)
     assert {"1", "32"} == set(lite["latency"]) and lite["latency"]["1"]["ratio"] == 1
     assert picture.read_bytes().startswith(b"<?xml")
@@ -46,7 +44,8 @@ def test_with_photos_and_json(run, colours, saved_guide, tmp_path):
         (("resnet18", "resnet18"), "Invalid value: 'resnet18' is named twice; name each model once.*"),
         (("resnet18", "-o", "photo.jpg"), r"Invalid value: photo\.jpg: a picture's name must end in \.png, .*"),
         (("resnet18", "--data", "no-such-thing"), "no-such-thing does not exist, and no set has that name; .*"),
-        (("resnet18", "--size", "8"), r"Invalid value for '--size': .*32.*"),
+        (("resnet18", "--size", "8"), r"Invalid value: resnet18: .*8x8 px; this network takes 32x32 px or more.*"),
+        (("mlp", "lenet", "--size", "28"), r"Invalid value: lenet: .*28x28 px.*"),
         (("vgg16", "--size", "33000"), r"Invalid value for '--size': .*2048.*"),
         (("vit_tiny_patch16", "--size", "100"), r"Invalid value: vit_tiny_patch16: .*100x100 px.*"),
         ((), r"Missing argument '.*names.*'\. See: fieldguide compare --help"),

@@ -41,10 +41,10 @@ def test_size_and_calls(run):
         (("resnet181",), "no model is called 'resnet181', did you mean 'resnet18'.*"),
         (("resnet18", "stage.?"), r"resnet18: no node matches 'stage\.\?', did you mean 'stages'.*"),
         (("resnet18", "zzz"), r"resnet18: no node is called 'zzz'; `fieldguide nodes NAME` lists them"),
-        (("resnet18", "--size", "8"), r"Invalid value: ResNet can't take images of 3x8x8: .*32x32.* or more\. .*"),
+        (("resnet18", "--size", "8"), r"Invalid value: resnet18: images of 3x8x8 .*32x32.* or more\. .*"),
         (
             ("timm:vit_tiny_patch16_224", "--size", "20"),
-            r"Invalid value: VisionTransformer can't take .*3x20x20.*",
+            r"Invalid value: timm:vit_tiny_patch16_224: images of 3x20x20 .*",
         ),
     ],
 )

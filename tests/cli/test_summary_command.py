@@ -17,7 +17,7 @@ def test_shows_the_tree_and_the_totals(run):
     assert (result.returncode, result.stderr) == (0, "")
     table = rows(result.stdout)
     assert table["(all)"] == [
-        "(all)", "ResNet", "10", "5,130 (11,176,512)", "148 M", "2.44 MB", "all", "-", "-"
+        "(all)", "ResNet", "10", "5,130 (11,176,512)", "148 M", "2.20 MB", "all", "-", "-"
     ]  # fmt: skip
     assert table["  conv"][:1] == ["conv"] and table["  conv"][2:4] == ["64x32x32", "(9,408)"]
     assert table["stages"][1:5] == ["Sequential", "512x2x2", "(11,166,976)", "138 M"]
@@ -27,13 +27,13 @@ def test_shows_the_tree_and_the_totals(run):
         "one image of 3x64x64, float32\n"
         "11,181,642 parameters: 5,130 trainable, 11,176,512 frozen\n"
         "148,050,944 multiply-adds, and 10 additions of biases\n"
-        "44.77 MB of weights, 2.44 MB of activations\n"
+        "44.77 MB of weights, 2.20 MB of activations\n"
     )
 
 
 def test_depth_leaves_out_what_is_deeper(run):
     assert list(rows(run("summary", "resnet18", "--depth", 1).stdout)) == [
-        "(all)", "stem", "pool", "stages", "classifier",
+        "(all)", "stem", "stem_pool", "stages", "classifier",
     ]  # fmt: skip
     assert list(rows(run("summary", "resnet18", "--depth", 0).stdout)) == ["(all)"]
 
@@ -67,6 +67,8 @@ def test_json_has_it_all(run):
         ("timm:resnet19", r"timm has no model called 'resnet19', did you mean .*\?"),
         ("resnet18 --size 31", r".* images are 31x31 px; this network takes 32x32 px or more\. See: .*"),
         ("timm:vit_tiny_patch16_224 --size 99", r".* images of 3x99x99 don't pass through the network: .*"),
+        ("resnet18 --size 8193", r".* images are 8193x8193 px; receptive fields are found with .* 8192 px .*"),
+        ("resnet18 --size 99999999999", r".* images of 3x99999999999x99999999999 can't be made: .*"),
         ("resnet18 --size 0", r"Invalid value for '--size': .*'0'\. See: .*"),
         ("resnet18 --num-classes -1", r"Invalid value for '--num-classes': .*'-1'\. See: .*"),
         ("resnet18 --freeze stagse", r"nothing to freeze is called 'stagse', did you mean 'stages'.*"),

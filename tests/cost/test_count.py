@@ -7,9 +7,9 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from fieldguide.cost.count import count, total_macs
+from fieldguide.introspection import create_on_meta
 from fieldguide.layers import SameConv2d
 from fieldguide.models import create_model
-from fieldguide.models._building import create_on_meta
 
 IMAGE = (1, 3, 224, 224)
 

@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
-from fieldguide.cost import freeze, summarise, summary
-from fieldguide.models._building import create_on_meta
+from fieldguide.cost import freeze, summary
+from fieldguide.introspection import create_on_meta
 
 M, G = 1e6, 1e9
 
@@ -49,7 +49,7 @@ def test_vgg16_with_frozen_features_and_a_new_classifier():
     network.head = nn.Flatten()
     network.classifier = nn.Linear(512 * 7 * 7, 2, device="meta")
     freeze(network, "features")
-    found = summarise(network, (3, 244, 244))
+    found = summary(network, input_shape=(3, 244, 244))
     total = found.total
     assert total.params == 14_764_866 and total.params - total.frozen_params == 50_178
     assert f"{(total.macs + total.bias_adds) / G:.2f}" == "17.99"
@@ -103,8 +103,8 @@ def test_one_map_a_stride_of_efficientnet_lite0():
 @pytest.mark.parametrize("side", [32, 500])
 def test_global_average_pooling_takes_any_size(side):
     network = create_on_meta("resnet18", num_classes=10)
-    assert summarise(network, (3, side, side)).total.output_shape == (1, 10)
+    assert summary(network, input_shape=(3, side, side)).total.output_shape == (1, 10)
 
 
 def test_a_3x3_filter_on_28_pixels_gives_26():
-    assert summarise(nn.Conv2d(1, 1, 3), (1, 28, 28)).total.output_shape == (1, 1, 26, 26)
+    assert summary(nn.Conv2d(1, 1, 3), input_shape=(1, 28, 28)).total.output_shape == (1, 1, 26, 26)

@@ -4,7 +4,7 @@ import pytest
 
 from fieldguide.cost import freeze
 from fieldguide.errors import UnknownNameError
-from fieldguide.models._building import create_on_meta
+from fieldguide.introspection import classifier_name, create_on_meta
 
 
 def trainable(network):
@@ -31,6 +31,20 @@ def test_features_are_all_but_the_classifier_of_any_network(name, left):
     assert trainable(network) == [n for n, _ in network.named_parameters() if n.startswith(f"{left}.")] != []
 
 
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("resnet18", "classifier"),
+        ("googlenet", "classifier"),
+        ("torchvision:vgg11", "classifier.6"),
+        ("torchvision:squeezenet1_1", "classifier.1"),
+        ("timm:resnet18", "fc"),
+    ],
+)
+def test_the_layer_that_gives_the_logits_has_a_name(name, layer):
+    assert classifier_name(create_on_meta(name)) == layer
+
+
 @pytest.mark.parametrize("name", ["resnet18", "timm:resnet18"])
 def test_a_network_without_classifier_is_all_features(name):
     network = create_on_meta(name, num_classes=0)
@@ -41,13 +55,13 @@ def test_a_network_without_classifier_is_all_features(name):
 @pytest.mark.parametrize(
     ("patterns", "frozen"),
     [
-        ("stem", {"stem"}),
-        (["stem", "classifier"], {"stem", "classifier"}),
-        ("s*", {"stem", "stages"}),
-        ("stages.[0-2]", {"stages.0", "stages.1", "stages.2"}),
-        ("*.norm", {"norm"}),
-        ("*.bias", {"bias"}),
-        ((), set()),
+        ("stem", ["stem"]),
+        (["stem", "classifier"], ["stem", "classifier"]),
+        ("s*", ["stem", "stages"]),
+        ("stages.[0-2]", ["stages.0", "stages.1", "stages.2"]),
+        ("*.norm", ["norm"]),
+        ("*.bias", ["bias"]),
+        ((), []),
     ],
     ids=str,
 )
@@ -66,7 +80,7 @@ def test_what_matches_nothing_is_refused():
     with pytest.raises(UnknownNameError, match="nothing to freeze is called 'feature', did you mean 'features'"):
         freeze(network, "feature")
     with pytest.raises(
-        UnknownNameError, match=r"'xyz'; its outermost modules are stem, pool, stages, classifier$"
+        UnknownNameError, match=r"'xyz'; its outermost modules are stem, stem_pool, stages, classifier$"
     ):
         freeze(network, "xyz")
     assert len(trainable(network)) == len(list(network.parameters()))

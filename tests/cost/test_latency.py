@@ -31,7 +31,7 @@ def test_networks_take_turns_from_either_end_after_a_warm_up():
         on_progress=lambda *facts: seen.append(facts),
     )
     assert calls == ["a", "a", "b", "b"] + ["a", "b", "b", "a"] * 2
-    assert seen[0] == ("latency of 4", 0, 4) and seen[-1] == ("latency of 4", 4, 4)
+    assert seen[0] == ("latency", 0, 4) and seen[-1] == ("latency", 4, 4)
     for latency in found.values():
         assert latency.batch_size == 4 and latency.rounds == 4
         assert 0 < latency.low_ms <= latency.median_ms <= latency.high_ms

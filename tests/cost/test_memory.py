@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from fieldguide.cost import memory
-from fieldguide.cost.memory import BatchMemory, MemoryProfile, available_bytes, measure_memory
+from fieldguide.cost.memory import available_bytes, measure_memory
+from fieldguide.cost.memory_profile import BatchMemory, MemoryProfile
 from fieldguide.errors import EngineError, UnknownNameError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="watches processes through /proc")

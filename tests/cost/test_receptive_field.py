@@ -5,9 +5,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from fieldguide.cost._reach import recollapsed, reshaped
 from fieldguide.cost.receptive_field import ReceptiveField, Span, receptive_fields
+from fieldguide.introspection import create_on_meta
 from fieldguide.layers import InvertedResidual, SameConv2d, SqueezeExcite
-from fieldguide.models._building import create_on_meta
 
 
 def square(size, stride, padding):
@@ -89,6 +90,17 @@ def test_what_depends_on_no_pixel_has_no_field():
             return images * self.scale(self.weight)[0, 0]
 
     assert set(receptive_fields(Constant(), (1, 1, 4, 4))) == {""}
+
+
+def test_what_is_kept_does_not_grow_with_the_area_of_the_image():
+    many = torch.zeros(1, 1, 1, 3).expand(1, 1 << 20, 1 << 20, 3)  # 12 TiB, were it laid out
+    assert set(recollapsed(many).stride()[1:]) == {0}
+    rows = torch.arange(3).expand(1, 1 << 20, 1 << 20, 3)
+    assert reshaped(rows, torch.Size([1 << 20, 1 << 20, 3])).stride() == (0, 0, 1)
+    side = 8192
+    assert receptive_fields(create_on_meta("resnet50"), (1, 3, side, side))["stages"] == square(427, 32, 213)
+    with pytest.raises(ValueError, match=r"images are 8193x64 px; .* 8192 px at most"):
+        receptive_fields(create_on_meta("resnet50"), (1, 3, 8193, 64))
 
 
 # Gates

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fieldguide.cost import ReceptiveField, Span, summarise, summary
+from fieldguide.cost import ReceptiveField, Span, summary
 from fieldguide.errors import UnknownNameError
 from fieldguide.models import MODELS
 
@@ -66,7 +66,7 @@ def test_a_list_of_modules_is_not_called_but_has_its_sums():
                 images = conv(images)
             return images
 
-    found = summarise(Two(), (1, 8, 8))
+    found = summary(Two(), input_shape=(1, 8, 8))
     assert found["convs"].output_shape is None and found["convs"].receptive_field is None
     assert found["convs"].macs == found.total.macs == 9 * (36 + 16)
 
@@ -79,19 +79,43 @@ def test_the_defaults_are_what_the_network_is_for():
 
 
 def test_numbers_of_half_the_size_take_half_the_memory():
-    half, whole = (summarise(nn.Conv2d(3, 4, 3).to(kind), (3, 9, 9)) for kind in (torch.bfloat16, torch.float32))
+    half, whole = (
+        summary(nn.Conv2d(3, 4, 3).to(kind), input_shape=(3, 9, 9)) for kind in (torch.bfloat16, torch.float32)
+    )
     assert 2 * half.total.activation_bytes == whole.total.activation_bytes
     assert 2 * half.weight_bytes == whole.weight_bytes
 
 
 def test_refusals(resnet):
     with pytest.raises(ValueError, match=r"input_shape is \(8, 8\); it must be \(N, C, H, W\), each 1 or more"):
-        summarise(nn.Identity(), (8, 8))
+        summary(nn.Identity(), input_shape=(8, 8))
     with pytest.raises(ValueError, match=r"input_shape is \(3, 0, 8\); it must be"):
-        summarise(nn.Identity(), (3, 0, 8))
+        summary(nn.Identity(), input_shape=(3, 0, 8))
     with pytest.raises(ValueError, match="num_classes is -1; it must be 0"):
         summary("resnet18", num_classes=-1)
     with pytest.raises(UnknownNameError, match="no model is called 'resnet', did you mean 'resnet"):
         summary("resnet")
     with pytest.raises(KeyError, match=r"no\.such"):
         resnet["no.such"]
+    with pytest.raises(TypeError, match="model is 18; it must be a network or the name of one"):
+        summary(18)
+    with pytest.raises(TypeError, match="freeze, num_classes: only for a network called by name"):
+        summary(nn.Conv2d(3, 1, 1), freeze="*", num_classes=2)
+    with pytest.raises(TypeError, match=r"input_shape is \(3, 9, 9\) and size_px 8; pass one of them"):
+        summary("resnet18", input_shape=(3, 9, 9), size_px=8)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(TypeError("of\nlines"), "of"), (KeyError(), "KeyError"), (ZeroDivisionError("x"), "x")]
+)
+def test_whatever_a_strangers_network_raises_is_one_line(error, reason):
+    class Stranger(nn.Module):
+        def forward(self, images):
+            raise error
+
+    with pytest.raises(ValueError, match=f"^images of 3x8x8 don't pass through the network: {reason}$"):
+        summary(Stranger(), input_shape=(3, 8, 8))
+
+
+def test_a_network_is_summarised_for_an_image_as_it_takes():
+    assert summary(nn.Conv2d(5, 1, 1)).input_shape == (1, 5, 224, 224)

@@ -127,7 +127,7 @@ def test_every_block_begins_as_its_shortcut_and_the_logits_at_0(name):
     torch.manual_seed(0)
     network = create_model(name, fixup=True, num_classes=10)
     with torch.no_grad():
-        maps = getattr(network, "pool", nn.Identity())(network.stem(torch.randn(2, 3, 32, 32)))
+        maps = getattr(network, "stem_pool", nn.Identity())(network.stem(torch.randn(2, 3, 32, 32)))
         for block in (block for stage in network.stages for block in stage):
             output = block(maps)
             if name == "wide_resnet28_10":  # a projection shares the activation; nothing follows the addition

@@ -19,7 +19,7 @@ def test_has_the_layers_and_the_parameters_of_table_6(factory, layers, millions)
 def test_stages_shrink_and_widen_as_the_paper_says():
     with torch.device("meta"):
         network, shapes = resnet20(), []
-        maps = network.pool(network.stem(torch.zeros(1, 3, 32, 32)))
+        maps = network.stem_pool(network.stem(torch.zeros(1, 3, 32, 32)))
         for stage in network.stages:
             maps = stage(maps)
             shapes.append(tuple(maps.shape[1:]))

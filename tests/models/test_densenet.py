@@ -27,7 +27,7 @@ from fieldguide.models.densenet import (
 def test_has_the_layers_and_the_stages_of_table_1(factory, layers, channels):
     with torch.device("meta"):
         network, shapes = factory(), []
-        maps = network.pool(network.stem(torch.zeros(1, 3, 224, 224)))
+        maps = network.stem_pool(network.stem(torch.zeros(1, 3, 224, 224)))
         for stage in network.stages:
             maps = stage(maps)
             shapes.append(tuple(maps.shape[1:]))
@@ -38,7 +38,7 @@ def test_has_the_layers_and_the_stages_of_table_1(factory, layers, channels):
 def test_small_images_keep_their_size_in_the_stem():
     with torch.device("meta"):
         network = densenet121(small_input=True)
-        assert network.pool(network.stem(torch.zeros(1, 3, 32, 32))).shape == (1, 64, 32, 32)
+        assert network.stem_pool(network.stem(torch.zeros(1, 3, 32, 32))).shape == (1, 64, 32, 32)
         assert network.forward_features(torch.zeros(1, 3, 32, 32)).shape == (1, 1024, 4, 4)
 
 

@@ -28,11 +28,11 @@ def test_stages_shrink_and_widen_as_the_paper_says():
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_stem_head_and_the_depth_of_the_outer_stages_are_not_scaled(number):
+def test_stem_last_convolution_and_the_depth_of_the_outer_stages_are_not_scaled(number):
     with torch.device("meta"):
         network = create_model(f"efficientnet_lite{number}")
     assert network.stem.conv.out_channels == 32
-    assert network.head.conv.out_channels == 1280
+    assert network.last_conv.conv.out_channels == 1280
     between = [ceil(stage.num_blocks * SCALES[number].depth) for stage in STAGES[1:-1]]
     assert [len(stage) for stage in network.stages] == [1, *between, 1]
     assert not any(isinstance(m, SqueezeExcite) for m in network.modules())

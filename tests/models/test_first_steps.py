@@ -78,6 +78,8 @@ def test_refuses_a_size_that_leaves_nothing(name, least):
     assert create_model(name, size_px=least)(torch.zeros(1, 1, least, least)).shape == (1, 10)
     with pytest.raises(ValueError, match=f"size_px is {least - 1}; it must be {least} or more"):
         create_model(name, size_px=least - 1)
+    with pytest.raises(ValueError, match=f"size_px is 28.5; it must be a whole number, {least} or more"):
+        create_model(name, size_px=28.5)
 
 
 def test_the_hidden_layer_has_any_width_above_0():

@@ -46,6 +46,15 @@ def test_attention_squeezes_to_a_quarter_with_a_hard_sigmoid(name, blocks):
         assert isinstance(layer.gate, nn.Hardsigmoid)
 
 
+@pytest.mark.parametrize(("size", "channels", "features"), [("small", 576, 1024), ("large", 960, 1280)])
+def test_a_hidden_layer_follows_the_pooling(size, channels, features):
+    with torch.device("meta"):
+        network = create_model(f"mobilenet_v3_{size}")
+    assert network.last_conv.conv.out_channels == network.head.linear.in_features == channels
+    assert network.head.linear.out_features == network.classifier.in_features == features
+    assert isinstance(network.head.act, nn.Hardswish)
+
+
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_timms_differs_in_the_epsilon_of_its_batch_normalisation_alone(size):
     ours, _ = copy_to_ours(

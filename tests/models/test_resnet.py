@@ -25,7 +25,7 @@ from fieldguide.models.resnet import (
 def stage_shapes(network, side):
     shapes = []
     with torch.no_grad():
-        maps = network.pool(network.stem(torch.zeros(1, 3, side, side, device="meta")))
+        maps = network.stem_pool(network.stem(torch.zeros(1, 3, side, side, device="meta")))
         for stage in network.stages:
             maps = stage(maps)
             shapes.append(tuple(maps.shape[1:]))

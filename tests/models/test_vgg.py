@@ -6,6 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from fieldguide.models import MODELS, create_model
+from fieldguide.models.vgg import VGG
 
 DEPTHS = [11, 13, 16, 19]
 
@@ -111,6 +112,12 @@ class TestSmallInput:
     def test_names_the_least_size_that_it_takes(self):
         with pytest.raises(ValueError, match="images are 15x32 px; this network takes 16x16 px or more"):
             on_meta("vgg11", small_input=True)(torch.zeros(1, 3, 15, 32, device="meta"))
+
+
+@pytest.mark.parametrize("depth", [12, 0, "16"])
+def test_refuses_a_depth_that_there_is_not(depth):
+    with pytest.raises(ValueError, match=f"depth is {depth!r}; it must be one of 11, 13, 16, 19"):
+        VGG(depth, num_classes=10, in_channels=3, dropout=0.5, small_input=False)
 
 
 def test_begins_as_torchvision_does():

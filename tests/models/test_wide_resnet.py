@@ -65,3 +65,27 @@ def test_weights_begin_as_in_the_papers_code():
     conv = network.stages[2][0].conv2
     assert float(conv.weight.detach().std()) == pytest.approx((2 / (9 * 256)) ** 0.5, rel=0.02)
     assert not network.classifier.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"depth": 30}, r"depth is 30; it must be 6n \+ 4: 10, 16, 22, 28, \.\.\."),
+        ({"depth": 3}, r"depth is 3; it must be 6n \+ 4: 10, 16, 22, 28, \.\.\."),
+        ({"depth": 4}, r"depth is 4; it must be 6n \+ 4: 10, 16"),
+        ({"depth": 16.0}, r"depth is 16\.0; it must be a whole number, 6n \+ 4: 10, 16"),
+        ({"width": 0}, "width is 0; it must be 1 or more"),
+        ({"width": 1.5}, r"width is 1\.5; it must be a whole number, 1 or more"),
+    ],
+)
+def test_refuses_a_depth_or_a_width_that_there_is_not(arguments, message):
+    sizes = {"depth": 16, "width": 1} | arguments
+    with pytest.raises(ValueError, match=message):
+        WideResNet(**sizes, num_classes=10, in_channels=3, dropout=0.0, fixup=False)
+
+
+@pytest.mark.parametrize("depth", [10, 16, 22])
+def test_has_as_many_convolutions_as_its_depth(depth):
+    with torch.device("meta"):
+        network = WideResNet(depth=depth, width=2, num_classes=10, in_channels=3, dropout=0.0, fixup=False)
+    assert sum(isinstance(m, nn.Conv2d) for m in network.modules()) == depth

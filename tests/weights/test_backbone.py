@@ -128,10 +128,10 @@ def swapped(tensors):
         (lambda t: t | {"zzz": np.zeros(1)}, r"1 left over \(zzz\)"),
         (swapped, r"1 of another shape \(stem\.norm\.bias is 3, not 32\)"),
         (
-            lambda t: swapped(without(t, "head.norm.bias")) | {"zzz": np.zeros(1)},
-            r"1 missing \(head\.norm\.bias\); 1 left over \(zzz\); 1 of another shape \(stem\.norm\.bias is 3, ",
+            lambda t: swapped(without(t, "last_conv.norm.bias")) | {"zzz": np.zeros(1)},
+            r"1 missing \(last_conv\.norm\.bias\); 1 left over \(zzz\); 1 of another shape \(stem\.norm\.bias is ",
         ),
-        (lambda t: {}, r"294 missing \(head\.conv\.weight, head\.norm\.bias, .*, \.\.\.\)"),
+        (lambda t: {}, r"294 missing \(last_conv\.conv\.weight, last_conv\.norm\.bias, .*, \.\.\.\)"),
     ],
     ids=["missing", "left over", "misshapen", "all three", "nothing"],
 )

@@ -31,8 +31,8 @@ def lukemelas(lite0):
         ("_blocks.0._depthwise_conv.weight", "stages.0.0.depthwise.conv.weight"),
         ("_blocks.2._expand_conv.weight", "stages.1.1.expand.conv.weight"),
         ("_blocks.15._bn2.num_batches_tracked", "stages.6.0.project.norm.num_batches_tracked"),
-        ("_conv_head.weight", "head.conv.weight"),
-        ("_bn1.bias", "head.norm.bias"),
+        ("_conv_head.weight", "last_conv.conv.weight"),
+        ("_bn1.bias", "last_conv.norm.bias"),
         ("_fc.bias", "classifier.bias"),
     ],
 )

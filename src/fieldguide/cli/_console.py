@@ -13,7 +13,8 @@ from fieldguide.progress import Progress, silent
 
 _NAMED_SKIPPED = 10
 _STAGES = {"features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
-           "writing": "Writing photos"}  # fmt: skip
+           "writing": "Writing photos", "batches": "Measuring batches", "guides": "Training guides",
+           "memory": "Measuring memory", "latency": "Timing passes"}  # fmt: skip
 
 
 def print_json(facts: object) -> None:

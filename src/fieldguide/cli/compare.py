@@ -23,14 +23,14 @@ def compare(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=32, max=2048, help="Side of the images in pixels.", show_default="each model's"),
+        typer.Option(min=1, max=2048, help="Side of the images in pixels.", show_default="each model's"),
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="The picture: NAME.png, NAME.svg or NAME.pdf.")
     ] = Path("comparison.png"),
     seconds: Annotated[
         float,
-        typer.Option(min=0, help="Seconds to time passes for, of one image and of 32; five passes at least."),
+        typer.Option(min=0, help="Seconds to time passes for at each batch size; five passes at least."),
     ] = 10,
     data_root: DataRoot = None,
     as_json: AsJson = False,
@@ -60,6 +60,7 @@ def compare(
 
 def _print_comparison(comparison: "Comparison") -> None:
     from fieldguide.cli._console import note, print_table
+    from fieldguide.compare import MEMORY_BATCH
 
     hardware = comparison.hardware
     cores = f"{hardware['threads']} threads of {hardware['cores']} cores"
@@ -68,9 +69,9 @@ def _print_comparison(comparison: "Comparison") -> None:
         held_out = comparison.num_held_out
         print(f"accuracy of a guide to {comparison.data}, on {held_out or 'no'} photos held out")
     print()
-    batch_sizes = list(comparison.models[0].latency)
+    times = (f"ms at {batch_size}" for batch_size in comparison.models[0].latency)
     print_table(
-        ("model", "size", "parameters", "MACs", *(f"ms at {b}" for b in batch_sizes), "memory at 32", "top-1"),
+        ("model", "size", "parameters", "MACs", *times, f"memory at {MEMORY_BATCH}", "top-1"),
         [_row(model, comparison.models[0]) for model in comparison.models],
     )
     print("ms: median (quartiles) of passes in turns; in brackets: times the first model's")

@@ -9,7 +9,7 @@ from fieldguide.cli._app import app
 from fieldguide.cli._options import AsJson
 
 if TYPE_CHECKING:
-    from fieldguide.cost.memory import MemoryProfile
+    from fieldguide.cost import MemoryProfile
 
 
 @app.command()
@@ -30,8 +30,8 @@ def memory(
 ) -> None:
     """Measure peak memory by batch size, and predict the largest batch that fits."""
     from fieldguide.cli._console import print_json, progress_bars
-    from fieldguide.cost.memory import measure_memory
-    from fieldguide.models._building import create_on_meta, input_shape_of
+    from fieldguide.cost import measure_memory
+    from fieldguide.introspection import create_on_meta, input_shape_of
 
     sizes = _batch_sizes(batch)
     if limit is not None and not 1 <= limit * 1e9 < math.inf:

@@ -11,6 +11,8 @@ from fieldguide.cli._options import AsJson
 if TYPE_CHECKING:
     from fieldguide.registry import Entry
 
+_LONGEST_LINK = 40
+
 Order = Literal["name", "params", "macs", "year"]
 
 
@@ -68,6 +70,9 @@ def _facts(entry: "Entry[Any]") -> dict[str, Any]:
 
 
 def _short(link: str) -> str:
-    """Return a link without its protocol; of GitHub's, which can be too long for a table, the repository."""
-    parts = link.removeprefix("https://").split("/")
-    return "/".join(parts[:3] if parts[0] == "github.com" else parts)
+    """Return a link without its protocol; of one too long for a table, the repository or the site."""
+    short = link.removeprefix("https://")
+    parts = short.split("/")
+    if parts[0] == "github.com":
+        return "/".join(parts[:3])
+    return short if len(short) <= _LONGEST_LINK else parts[0]

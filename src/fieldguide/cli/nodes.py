@@ -25,7 +25,7 @@ def nodes(
     from fieldguide.cli._console import note, print_json, print_table
     from fieldguide.feature_maps import list_nodes, pick_nodes
     from fieldguide.feature_maps.extract import select_nodes
-    from fieldguide.models._building import create_on_meta, input_shape_of
+    from fieldguide.introspection import create_on_meta, input_shape_of
 
     network = create_on_meta(name)
     shape = input_shape_of(network, name)
@@ -34,7 +34,7 @@ def nodes(
     try:
         known = list_nodes(network, shape)
     except ValueError as error:
-        raise typer.BadParameter(str(error).partition("; pass ")[0]) from error
+        raise typer.BadParameter(f"{name}: {error}") from error
     picked = {node.name: node for node in pick_nodes(network, known)}
     chosen = select_nodes(name, known, [pattern])
     if as_json:

@@ -37,13 +37,13 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Show a network's layers: shapes, parameters, multiply-adds, memory, receptive field."""
+    import fieldguide.cost
     from fieldguide.cli._console import print_json
-    from fieldguide.cost import summary as summarise
 
     given = {"num_classes": num_classes, "in_channels": in_channels}
     arguments: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
-        found = summarise(name, size_px=size, freeze=freeze or (), **arguments)
+        found = fieldguide.cost.summary(name, size_px=size, freeze=freeze or (), **arguments)
     except ValueError as error:
         raise typer.BadParameter(f"{name}: {error}") from error
     if as_json:

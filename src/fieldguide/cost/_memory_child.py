@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fieldguide.errors import EngineError
+from fieldguide.errors import EngineError, first_line
 from fieldguide.models import create_model
 
 _SIGNS_OF_WANT = ("not enough memory", "can't allocate memory", "out of memory", "bad_alloc")
@@ -26,7 +27,7 @@ def main() -> None:
     try:
         facts |= _measure(task)
     except (RuntimeError, MemoryError, ValueError, EngineError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         wants = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         wants = wants or any(sign in str(error) for sign in _SIGNS_OF_WANT)
         facts |= {"fault": f"out of memory: {reason}" if wants else reason, "is_out_of_memory": wants}
@@ -53,7 +54,7 @@ def _measure(task: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def _inference(network: nn.Module, images: Tensor) -> Any:  # noqa: ANN401 - a function
+def _inference(network: nn.Module, images: Tensor) -> Callable[[], None]:
     network.eval()
 
     def step() -> None:
@@ -63,13 +64,13 @@ def _inference(network: nn.Module, images: Tensor) -> Any:  # noqa: ANN401 - a f
     return step
 
 
-def _training(network: nn.Module, images: Tensor) -> Any:  # noqa: ANN401
+def _training(network: nn.Module, images: Tensor) -> Callable[[], None]:
     network.train()
     optimiser = torch.optim.AdamW(network.parameters())
     labels = torch.zeros(len(images), dtype=torch.long, device=images.device)
 
     def step() -> None:
-        for _ in range(2):
+        for _ in range(2):  # AdamW's moments are there from the second step on, beside all that it computes
             outputs = network(images)
             answers = [outputs] if isinstance(outputs, Tensor) else [o for o in outputs if o is not None]
             loss = torch.stack([F.cross_entropy(logits, labels) for logits in answers]).sum()

@@ -85,12 +85,26 @@ def _repeated(tensor: Tensor, dim: int, count: int) -> Tensor:
 
 def recollapsed(tensor: Tensor) -> Tensor:
     """Find the dimensions that repeat one element, after an operation that copied it."""
-    for dim in range(tensor.ndim):
-        if varies(tensor, dim):
-            first = tensor.narrow(dim, 0, 1)
-            if bool((tensor == first).all()):
-                tensor = first.expand_as(tensor)
-    return tensor
+    kept = narrowed(tensor)  # to compare one element of each that repeats, not all of them
+    for dim in range(kept.ndim):
+        first = kept.narrow(dim, 0, 1)
+        if kept.shape[dim] > 1 and bool((kept == first).all()):
+            kept = first
+    return kept.expand_as(tensor)
+
+
+def reshaped(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """Reshape, without a copy of outer dimensions that repeat one element and stay as they are."""
+    target = list(shape)
+    for first, step in ((0, 1), (-1, -1)):
+        dim = first
+        while -min(tensor.ndim, len(shape)) <= dim < min(tensor.ndim, len(shape)) and tensor.stride(dim) == 0:
+            if tensor.shape[dim] != target[dim]:
+                break
+            tensor = tensor.narrow(dim, 0, 1)
+            target[dim] = 1
+            dim += step
+    return recollapsed(tensor.reshape(target)).expand(shape)
 
 
 def as_shape(reach: Reach, shape: torch.Size) -> Reach:

@@ -25,10 +25,11 @@ from fieldguide.cost._reach import (
     narrowed,
     narrowed_reach,
     recollapsed,
+    reshaped,
     union,
     varies,
 )
-from fieldguide.cost.trace import Operation
+from fieldguide.introspection import Operation
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,7 @@ def _copied(call: Call) -> Reach:
 
 
 def _reshaped(call: Call) -> Reach:
-    return Reach(*(recollapsed(t.reshape(call.shape)) for t in call.source))
+    return Reach(*(reshaped(t, call.shape) for t in call.source))
 
 
 def _concatenated(call: Call) -> Reach:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.utils.flop_counter import flop_registry
 
-from fieldguide.cost.trace import Operation, images_for, trace
+from fieldguide.introspection import Operation, images_for, trace
 
 
 @dataclass(frozen=True)

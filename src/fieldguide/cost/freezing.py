@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from fieldguide.errors import UnknownNameError
-from fieldguide.models._torchvision import classifier_name
+from fieldguide.introspection import classifier_name
 from fieldguide.registry import did_you_mean
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ def freeze(network: "nn.Module", patterns: "str | Iterable[str]") -> None:
     Args:
         network: its parameters are changed: ``requires_grad`` becomes False.
         patterns: dotted names of modules or parameters, with wildcards: ``"stem"``, ``"stages.[01]"``,
-            ``"*.norm"``. ``"features"`` is, in every network, all but the outermost module that holds the last
-            linear layer.
+            ``"*.norm"``. ``"features"`` is, in every network, all but the outermost module that gives the
+            logits: ours is ``classifier``, any other network's is taken to be that of the last linear layer.
 
     Raises:
         UnknownNameError: nothing matches a pattern; the message names near ones.
@@ -44,11 +44,8 @@ def _features(network: "nn.Module") -> list[str]:
 
 def _classifier(network: "nn.Module") -> str | None:
     """Return the name of the outermost module that holds the classifier; None where the network has none."""
-    from torch import nn
-
-    if isinstance(getattr(network, "classifier", None), nn.Identity) or getattr(network, "num_classes", None) == 0:
-        return None
-    return classifier_name(network).partition(".")[0]
+    name = classifier_name(network)
+    return None if name is None else name.partition(".")[0]
 
 
 def _matching(network: "nn.Module", pattern: str) -> list[str]:

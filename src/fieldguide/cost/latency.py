@@ -11,6 +11,8 @@ from fieldguide.progress import Progress, silent
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+STAGE = "latency"  # of the progress
+
 _WARM_UP_ROUNDS = 2
 
 
@@ -63,11 +65,9 @@ def measure_latency(
         raise ValueError(
             f"least_rounds is {least_rounds} and most_rounds {most_rounds}; expected 2 <= least <= most"
         )
-    batch_size = len(next(iter(networks.values()))[1])
-    stage = f"latency of {batch_size}"
     times: dict[str, list[float]] = {name: [] for name in networks}
     order = list(networks)
-    on_progress(stage, 0, most_rounds)
+    on_progress(STAGE, 0, most_rounds)
     with torch.inference_mode():
         for network, images in networks.values():
             network.eval()
@@ -80,8 +80,8 @@ def measure_latency(
             for name in order:
                 times[name].append(_seconds_of(*networks[name]))
             order.reverse()
-            on_progress(stage, done + 1, most_rounds)
-    on_progress(stage, most_rounds, most_rounds)
+            on_progress(STAGE, done + 1, most_rounds)
+    on_progress(STAGE, most_rounds, most_rounds)
     firsts = next(iter(times.values()))
     return {
         name: _summary(len(networks[name][1]), own, [t / first for t, first in zip(own, firsts, strict=True)])

@@ -20,9 +20,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from fieldguide.cost._reach import WHOLE, Reach, is_whole, narrowed, of_image, recollapsed, slope
 from fieldguide.cost._reach_rules import Call, spread
-from fieldguide.cost.trace import Operation, images_for, trace
+from fieldguide.introspection import Operation, images_for, trace
 
 AXES = (-2, -1)  # rows, columns
+
+_MOST_SIDE_PX = 8192  # tokens are kept one by one: a gigabyte for ConvNeXt's at this side
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,17 @@ class ReceptiveFields:
     Args:
         images: (N, C, H, W), those of the trace.
         count_gates: whether to follow gates.
+
+    Raises:
+        ValueError: the images are too large.
     """
 
     def __init__(self, images: Tensor, *, count_gates: bool = False) -> None:
+        if max(images.shape[-2:]) > _MOST_SIDE_PX:
+            raise ValueError(
+                f"images are {images.shape[-2]}x{images.shape[-1]} px; receptive fields are found with images of "
+                f"{_MOST_SIDE_PX} px at most, and hardly ever depend on the size"
+            )
         self._count_gates = count_gates
         self._sides = {axis: images.shape[axis] for axis in AXES}
         self._reaches: Mapping[int, MutableMapping[Tensor, Reach]]
@@ -107,7 +117,7 @@ def receptive_fields(
         count_gates: whether to follow gates, such as squeeze-and-excitation.
 
     Raises:
-        ValueError: such images don't pass through the network.
+        ValueError: such images don't pass through the network, or are too large.
     """
     images = images_for(network, input_shape)
     fields = ReceptiveFields(images, count_gates=count_gates)

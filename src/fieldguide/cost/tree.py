@@ -9,8 +9,7 @@ from torch import nn
 from fieldguide.cost.count import Counts
 from fieldguide.cost.freezing import freeze as freeze_modules
 from fieldguide.cost.receptive_field import ReceptiveField, ReceptiveFields
-from fieldguide.cost.trace import images_for, trace
-from fieldguide.models._building import create_on_meta, input_shape_of
+from fieldguide.introspection import create_on_meta, images_for, input_shape_of, trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,19 +75,39 @@ class Summary:
         raise KeyError(name)
 
 
-def summarise(network: nn.Module, input_shape: Sequence[int]) -> Summary:
-    """Summarise any network. Nothing is computed, whatever its size; on the meta device it takes no memory either.
+def summary(
+    model: nn.Module | str,
+    *,
+    input_shape: Sequence[int] | None = None,
+    size_px: int | None = None,
+    freeze: str | Iterable[str] = (),
+    **arguments: Any,  # noqa: ANN401 - each factory types its own
+) -> Summary:
+    """Summarise a network. Nothing is computed, whatever its size; one called by name takes no memory either.
 
     Args:
-        network: takes one tensor of images.
-        input_shape: (N, C, H, W), or (C, H, W) for one image.
+        model: a network that takes one tensor of images, or the name of one, as
+            :func:`fieldguide.models.create_model` takes it.
+        input_shape: (N, C, H, W), or (C, H, W) for one image; by default of one that the network was designed
+            for.
+        size_px: side of that image, instead.
+        freeze: names of modules to freeze in a network called by name, as of :func:`fieldguide.cost.freeze`.
+        arguments: of its factory, such as ``num_classes``.
 
     Raises:
-        ValueError: the shape is none of images, or such images don't pass through the network.
+        UnknownNameError: there is no such network, or no such module in it.
+        ValueError: the factory refuses an argument, the shape is none of images, or such images don't pass through
+            the network.
+        TypeError: model is neither a network nor a name, or a network comes with what is for names only; or
+            input_shape and size_px are both given.
     """
-    shape = tuple(input_shape) if len(input_shape) == 4 else (1, *input_shape)
+    if input_shape is not None and size_px is not None:
+        raise TypeError(f"input_shape is {tuple(input_shape)} and size_px {size_px}; pass one of them")
+    network, (channels, height, width) = _network_of(model, freeze, arguments)
+    shape = tuple(input_shape or (1, channels, size_px or height, size_px or width))
+    shape = shape if len(shape) == 4 else (1, *shape)
     if len(shape) != 4 or min(shape) < 1:
-        raise ValueError(f"input_shape is {tuple(input_shape)}; it must be (N, C, H, W), each 1 or more")
+        raise ValueError(f"input_shape is {tuple(input_shape or shape)}; it must be (N, C, H, W), each 1 or more")
     images = images_for(network, shape)
     counts, fields = Counts(), ReceptiveFields(images)
     trace(network, images, [counts, fields])
@@ -98,29 +117,21 @@ def summarise(network: nn.Module, input_shape: Sequence[int]) -> Summary:
     return Summary(input_shape=shape, modules=tuple(modules), weight_bytes=sum(t.nbytes for t in tensors))
 
 
-def summary(
-    name: str,
-    *,
-    size_px: int | None = None,
-    freeze: str | Iterable[str] = (),
-    **arguments: Any,  # noqa: ANN401 - each factory types its own
-) -> Summary:
-    """Summarise the network called ``name`` for one image.
-
-    Args:
-        name: as :func:`fieldguide.models.create_model` takes it.
-        size_px: side of the image; by default what the network was designed for.
-        freeze: names of modules to freeze, as :func:`fieldguide.cost.freeze` takes them.
-        arguments: of its factory, such as ``num_classes``.
-
-    Raises:
-        UnknownNameError: there is no such network, or no such module in it.
-        ValueError: the factory refuses an argument, or the network the size.
-    """
-    network = create_on_meta(name, **arguments)
-    freeze_modules(network, freeze)
-    channels, height, width = input_shape_of(network, name)
-    return summarise(network, (arguments.get("in_channels", channels), size_px or height, size_px or width))
+def _network_of(
+    model: nn.Module | str, freeze: str | Iterable[str], arguments: dict[str, Any]
+) -> tuple[nn.Module, tuple[int, int, int]]:
+    """Return a network, and the shape (C, H, W) of the images that it was designed for."""
+    if isinstance(model, str):
+        network = create_on_meta(model, **arguments)
+        freeze_modules(network, freeze)
+        channels, height, width = input_shape_of(network, model)
+        return network, (arguments.get("in_channels", channels), height, width)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model is {model!r}; it must be a network or the name of one")
+    if freeze or arguments:
+        given = ", ".join([*(["freeze"] if freeze else []), *arguments])
+        raise TypeError(f"{given}: only for a network called by name; a network of yours is summarised as it is")
+    return model, input_shape_of(model)
 
 
 def _cost(name: str, module: nn.Module, counts: Counts, field: ReceptiveField | None) -> ModuleCost:

@@ -11,12 +11,11 @@ from fieldguide.errors import UnknownNameError
 from fieldguide.feature_maps.nodes import (
     Node,
     are_tokens_of,
-    first_tensor,
     list_nodes,
     pick_nodes,
 )
+from fieldguide.introspection import input_shape_of, tensors_in
 from fieldguide.models import create_model
-from fieldguide.models._building import input_shape_of
 from fieldguide.registry import did_you_mean
 
 
@@ -78,7 +77,8 @@ def features(
     several times the last output, and what a later layer overwrites in place is kept as it was before.
 
     Without nodes it gives one map (N, C, H / r, W / r) for each reduction r, the last one at each: of timm's
-    models those that timm names, of ours the last stage, of any other network what :func:`pick_nodes` says.
+    models those that timm names, of ours those of the stem and the stages, of any other network what
+    :func:`pick_nodes` says.
 
     Args:
         model: a network, or the name of one, ours, ``timm:NAME`` or ``torchvision:NAME``, freshly initialised.
@@ -101,7 +101,10 @@ def features(
     else:
         raise TypeError(f"model is {model!r}; it must be a network or the name of one")
     title = model if isinstance(model, str) else type(model).__name__
-    known = list_nodes(network, input_shape or own_shape)
+    try:
+        known = list_nodes(network, input_shape or own_shape)
+    except ValueError as error:
+        raise ValueError(f"{title}: {error}; pass the shape that it takes as input_shape=(C, H, W)") from error
     if nodes is None:
         picked = pick_nodes(network, known)
         if not picked:
@@ -143,7 +146,7 @@ def _keep(
     thread = threading.get_ident()
 
     def keep(_module: nn.Module, _inputs: object, output: object) -> None:
-        tensor = first_tensor(output)
+        tensor = next(iter(tensors_in(output)), None)
         if tensor is None or threading.get_ident() != thread:  # another thread's call, with hooks of its own
             return
         found[node.name] = tensor.clone() if node.is_overwritten else tensor
@@ -155,9 +158,9 @@ def _keep(
 
 
 def _as_map(node: Node, output: Tensor, images: Tensor) -> Tensor:
-    if node.layout == "NHWC":
+    if node.axis_order == "NHWC":
         return output.permute(0, 3, 1, 2)
-    if node.layout == "NTC" and node.reduction:
+    if node.axis_order == "NTC" and node.reduction:
         height, width = _grid(output.shape[1], images.shape[2:], node.reduction)
         return output[:, -height * width :].transpose(1, 2).reshape(len(output), -1, height, width)
     return output

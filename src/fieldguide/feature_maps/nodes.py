@@ -5,16 +5,16 @@ All of this is found by running the network on torch's meta device, which knows 
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from fieldguide.models._building import input_shape_of
+from fieldguide.introspection import Operation, images_for, input_shape_of, trace
 
-Layout = Literal["NCHW", "NHWC", "NTC", ""]
+AxisOrder = Literal["NCHW", "NHWC", "NTC", ""]
 
 # A second, larger image tells a map's stride exactly: the map grows by this over the stride, whatever is padded or
 # cut off at the edges. It is a multiple of all customary strides, 14 and 28 of vision transformers too.
@@ -32,7 +32,7 @@ class Node:
         shape: of its output, without the batch: (C, H, W), (H, W, C), (tokens, C) or another.
         channels: C.
         reduction: how many times smaller than the image's the sides of the map are; None where it is no map.
-        layout: how the output is laid out; ``NTC`` is tokens of a map. Empty where it is no map.
+        axis_order: in which order the output has its axes; ``NTC`` is tokens of a map. Empty where it is no map.
         calls: how often the module is called for a batch; the node is the last call.
         is_overwritten: whether a later layer works in place on the output.
     """
@@ -42,7 +42,7 @@ class Node:
     shape: tuple[int, ...]
     channels: int
     reduction: int | None
-    layout: Layout
+    axis_order: AxisOrder
     calls: int = 1
     is_overwritten: bool = False
 
@@ -51,17 +51,35 @@ class Node:
 class _Sighting:
     """One module's outputs in one run."""
 
-    type: str
     calls: int = 0
     output: Tensor = field(default_factory=lambda: torch.empty(0))
     version: int = 0
+
+
+class _Sightings:
+    """Observes a trace, and knows then what every module gave, in the order in which they finished."""
+
+    def __init__(self) -> None:
+        self.of_module: dict[str, _Sighting] = {}
+
+    def see_operation(self, operation: Operation, module: str) -> None:
+        """Operations are of no interest here."""
+
+    def see_module(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        """Note a module's first output, but not the whole network's."""
+        if not name or not outputs:
+            return
+        seen = self.of_module.pop(name, None) or _Sighting()  # to the end, as the last to finish
+        seen.calls += 1
+        seen.output, seen.version = outputs[0], outputs[0]._version
+        self.of_module[name] = seen
 
 
 def list_nodes(network: nn.Module, input_shape: tuple[int, int, int] | None = None) -> list[Node]:
     """Return the nodes of a network in the order in which they finish, found without computing.
 
     Modules that evaluation doesn't call, such as auxiliary classifiers, are left out, and those that give no
-    tensor; of a tuple or list, its first tensor counts. The network is left as it was.
+    tensor; of several, the first one counts. The network is left as it was.
 
     Args:
         network: any module that takes images (N, C, H, W).
@@ -71,21 +89,16 @@ def list_nodes(network: nn.Module, input_shape: tuple[int, int, int] | None = No
         ValueError: the network can't take such images.
     """
     channels, height, width = input_shape or input_shape_of(network)
-    sightings: dict[str, _Sighting] = {}
-    try:
-        _run_on_meta(network, (channels, height, width), sightings)
-    except Exception as error:  # whatever a stranger's network raises
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(
-            f"{type(network).__name__} can't take images of {channels}x{height}x{width}: {reason}; "
-            "pass the shape that it takes as input_shape=(C, H, W)"
-        ) from error
-    larger: dict[str, _Sighting] = {}
-    with contextlib.suppress(Exception):  # of one size only: what ran before it stopped is known, and counts
-        _run_on_meta(network, (channels, height + _GROWTH_PX, width + _GROWTH_PX), larger)
+    seen_once = _Sightings()
+    trace(network, images_for(network, (1, channels, height, width)), [seen_once])
+    larger = _Sightings()
+    with contextlib.suppress(ValueError):  # of one size only: what ran before it stopped is known, and counts
+        grown = (1, channels, height + _GROWTH_PX, width + _GROWTH_PX)
+        trace(network, images_for(network, grown), [larger])
+    types = {name: type(module).__name__ for name, module in network.named_modules()}
     nodes: list[Node] = []
-    for name, seen in sightings.items():
-        nodes.append(_describe(name, seen, larger.get(name), (height, width), nodes))
+    for name, seen in seen_once.of_module.items():
+        nodes.append(_describe(name, types[name], seen, larger.of_module.get(name), (height, width), before=nodes))
     return nodes
 
 
@@ -104,104 +117,63 @@ def pick_nodes(network: nn.Module, nodes: Iterable[Node]) -> list[Node]:
     return [last[reduction] for reduction in sorted(last)]
 
 
-def first_tensor(output: object) -> Tensor | None:
-    """Return a module's output or, of a tuple or list, the first tensor in it."""
-    if isinstance(output, (tuple, list)):
-        return next((tensor for tensor in map(first_tensor, output) if tensor is not None), None)
-    return output if isinstance(output, Tensor) else None
-
-
-def _run_on_meta(network: nn.Module, shape: tuple[int, int, int], sightings: dict[str, _Sighting]) -> None:
-    """Run the network once in evaluation mode, and note what each module gives."""
-
-    def watch(name: str, module: nn.Module) -> Any:  # noqa: ANN401 - a handle
-        def note(_module: nn.Module, _inputs: object, output: object) -> None:
-            tensor = first_tensor(output)
-            if tensor is None:
-                return
-            seen = sightings.pop(name, None) or _Sighting(
-                type(module).__name__
-            )  # to the end, as the last to finish
-            seen.calls += 1
-            seen.output, seen.version = tensor, tensor._version
-            sightings[name] = seen
-
-        return module.register_forward_hook(note)
-
-    tensors = {
-        name: torch.empty_like(tensor, device="meta")
-        for name, tensor in (*network.named_parameters(), *network.named_buffers())
-    }
-    with _evaluation(network), torch.no_grad(), contextlib.ExitStack() as hooks:
-        for name, module in network.named_modules():
-            if name:
-                hooks.callback(watch(name, module).remove)
-        torch.func.functional_call(network, tensors, (torch.empty(1, *shape, device="meta"),))
-
-
-@contextlib.contextmanager
-def _evaluation(network: nn.Module) -> Iterator[None]:
-    """Set evaluation mode, and set every module's own mode again afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def _describe(
-    name: str, seen: _Sighting, larger: _Sighting | None, image: tuple[int, int], before: Sequence[Node]
+    name: str,
+    kind: str,
+    seen: _Sighting,
+    larger: _Sighting | None,
+    image: tuple[int, int],
+    *,
+    before: Sequence[Node],
 ) -> Node:
     """Say what a module gives, from its outputs for an image and, where there is one, for a larger image."""
     shape = tuple(map(int, seen.output.shape))
-    layout: Layout = ""
+    axis_order: AxisOrder = ""
     reduction = None
     if len(shape) == 4 and larger is not None:
-        layout, reduction = _stride_by_growth(shape, tuple(map(int, larger.output.shape)))
+        axis_order, reduction = _stride_by_growth(shape, tuple(map(int, larger.output.shape)))
     elif len(shape) == 4:
-        layout, reduction = _stride_by_quotient(shape, image)
+        axis_order, reduction = _stride_by_quotient(shape, image)
     elif len(shape) == 3:
-        maps = (node for node in reversed(before) if node.layout == "NCHW")
+        maps = (node for node in reversed(before) if node.axis_order == "NCHW")
         reduction = next((m.reduction for m in maps if are_tokens_of(shape[1], m.shape[1], m.shape[2])), None)
-        layout = "NTC" if reduction else ""
+        axis_order = "NTC" if reduction else ""
     return Node(
         name=name,
-        type=seen.type,
+        type=kind,
         shape=shape[1:],
-        channels=shape[1] if layout == "NCHW" else shape[-1],
+        channels=shape[1] if axis_order == "NCHW" else shape[-1],
         reduction=reduction,
-        layout=layout,
+        axis_order=axis_order,
         calls=seen.calls,
         is_overwritten=seen.output._version != seen.version,
     )
 
 
-def _stride_by_growth(shape: tuple[int, ...], larger: tuple[int, ...]) -> tuple[Layout, int | None]:
+def _stride_by_growth(shape: tuple[int, ...], larger: tuple[int, ...]) -> tuple[AxisOrder, int | None]:
     """Return how a 4-D output is laid out, and its reduction; None where it is pooled, or no map at all."""
     steps = [after - before for before, after in zip(shape, larger, strict=True)]
-    layouts: dict[tuple[bool, ...], Layout] = {
+    orders: dict[tuple[bool, ...], AxisOrder] = {
         (False, False, True, True): "NCHW",
         (False, True, True, False): "NHWC",
     }
-    layout = layouts.get(tuple(step != 0 for step in steps), "")
-    if not layout or steps[2] != max(steps) or steps[2] > _GROWTH_PX or steps.count(steps[2]) != 2:
+    axis_order = orders.get(tuple(step != 0 for step in steps), "")
+    if not axis_order or steps[2] != max(steps) or steps[2] > _GROWTH_PX or steps.count(steps[2]) != 2:
         return "", None
-    return layout, round(_GROWTH_PX / steps[2])
+    return axis_order, round(_GROWTH_PX / steps[2])
 
 
-def _stride_by_quotient(shape: tuple[int, ...], image: tuple[int, int]) -> tuple[Layout, int | None]:
+def _stride_by_quotient(shape: tuple[int, ...], image: tuple[int, int]) -> tuple[AxisOrder, int | None]:
     """Return the same for a network that takes one size only, from how much smaller the map is than the image.
 
     Edges that are cut off make the quotient larger than the stride, by nearly half; edges that are padded make it
     smaller, by a ninth at most. So it counts as a power of two, but for even quotients, such as 14.
     """
-    layouts: tuple[tuple[Layout, int, int], ...] = (("NCHW", shape[2], shape[3]), ("NHWC", shape[1], shape[2]))
-    for layout, height, width in layouts:
+    orders: tuple[tuple[AxisOrder, int, int], ...] = (("NCHW", shape[2], shape[3]), ("NHWC", shape[1], shape[2]))
+    for axis_order, height, width in orders:
         quotient = image[0] / height
         if quotient == image[1] / width >= 1 and min(height, width) > 1:
-            return layout, int(quotient) if quotient % 2 == 0 else 2 ** int(math.log2(quotient) + 0.17)
+            return axis_order, int(quotient) if quotient % 2 == 0 else 2 ** int(math.log2(quotient) + 0.17)
     return "", None
 
 
@@ -218,8 +190,8 @@ def _stated_by_timm(network: nn.Module, nodes: dict[str, Node]) -> list[Node]:
     found = []
     for entry in stated:
         node = nodes[entry["module"]]
-        layout = "NTC" if len(node.shape) == 2 else node.layout
-        found.append(replace(node, reduction=entry["reduction"], layout=layout))
+        axis_order = "NTC" if len(node.shape) == 2 else node.axis_order
+        found.append(replace(node, reduction=entry["reduction"], axis_order=axis_order))
     return found
 
 

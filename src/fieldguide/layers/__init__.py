@@ -1,6 +1,6 @@
 """Blocks that two or more families of models share."""
 
-from fieldguide.layers.checks import InputSize, check_arguments
+from fieldguide.layers.checks import InputSize, check_arguments, check_whole
 from fieldguide.layers.conv_norm_act import ConvNormAct, SameConv2d
 from fieldguide.layers.drop_path import DropPath
 from fieldguide.layers.fixup import (
@@ -37,6 +37,7 @@ __all__ = [
     "ShiftLinear",
     "SqueezeExcite",
     "check_arguments",
+    "check_whole",
     "fixup_conv_act",
     "initialise_by_fan_out",
     "initialise_fixup",

@@ -1,32 +1,57 @@
 """What every network refuses, in the same words."""
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from torch import Tensor
 
 
 def check_arguments(*, num_classes: int, in_channels: int, **others: float) -> None:
-    """Refuse sizes that no network can have.
+    """Refuse sizes that no network can have: the first line of a network's ``__init__``.
 
     Args:
         num_classes: logits; 0 stands for the features that the classifier would take.
         in_channels: channels of the images.
-        others: further sizes by their names, such as ``width``, which must be above 0; but names that end in
-            ``_rate``, and ``dropout``, are probabilities from 0 to below 1.
+        others: further ones by their names. ``dropout``, and names that end in ``_rate``, are probabilities from 0
+            to below 1; ``width`` is a factor above 0; all others, such as ``size_px``, are whole numbers above 0.
 
     Raises:
-        ValueError: one of them is out of its range; the message has its name and value.
+        ValueError: one of them is no number, or not in its range; the message has its name and value.
     """
-    if num_classes < 0:
-        raise ValueError(f"num_classes is {num_classes}; it must be 0 (features) or more")
-    if in_channels < 1:
-        raise ValueError(f"in_channels is {in_channels}; it must be 1 or more")
+    check_whole("num_classes", num_classes, least=0, allowed="0 (features) or more")
+    check_whole("in_channels", in_channels)
     for name, value in others.items():
         if name == "dropout" or name.endswith("_rate"):
-            if not 0 <= value < 1:
-                raise ValueError(f"{name} is {value}; it must be from 0 to below 1")
-        elif not value > 0:
-            raise ValueError(f"{name} is {value}; it must be above 0")
+            if not (_is_number(value) and 0 <= value < 1):
+                raise ValueError(f"{name} is {value!r}; it must be from 0 to below 1")
+        elif name == "width":
+            if not (_is_number(value) and 0 < value < float("inf")):
+                raise ValueError(f"{name} is {value!r}; it must be above 0")
+        else:
+            check_whole(name, value, allowed="above 0")
+
+
+def check_whole(name: str, value: float, *, least: int = 1, allowed: str = "") -> None:
+    """Refuse what is no whole number from ``least`` on.
+
+    Args:
+        name: of the argument.
+        value: of the argument, whatever its type is.
+        least: that it may be.
+        allowed: how the message says so; by default, "1 or more".
+
+    Raises:
+        ValueError: the message has the name and the value.
+    """
+    allowed = allowed or f"{least} or more"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number, {allowed}")
+    if value < least:
+        raise ValueError(f"{name} is {value}; it must be {allowed}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

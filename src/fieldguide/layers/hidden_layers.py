@@ -1,6 +1,9 @@
 """The two wide linear layers that classifiers had before global average pooling.
 
-Source: Krizhevsky et al., 2012, https://doi.org/10.1145/3065386, sections 3.5 and 4.2.
+Source: AlexNet (Krizhevsky et al., 2012,
+https://papers.nips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html), sections 3.5
+and 4.2. There as here, dropout is of what the hidden layers give. ``models/alexnet.py`` has layers of its own:
+torchvision's AlexNet, whose weights it takes, drops what they take in instead.
 """
 
 from collections import OrderedDict

@@ -8,7 +8,9 @@ from fieldguide.layers.conv_norm_act import ConvNormAct
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut. (N, in_channels, H, W) -> (N, channels, H / stride, W / stride).
+    """Two 3x3 convolutions beside a shortcut.
+
+    (N, in_channels, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride)).
 
     Args:
         in_channels: C of the input.
@@ -44,7 +46,9 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A 3x3 convolution between two 1x1. (N, in_channels, H, W) -> (N, 4 * channels, H / stride, W / stride).
+    """A 3x3 convolution between two 1x1, beside a shortcut.
+
+    (N, in_channels, H, W) -> (N, 4 * channels, ceil(H / stride), ceil(W / stride)).
 
     Args:
         in_channels: C of the input.

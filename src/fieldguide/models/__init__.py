@@ -1,11 +1,25 @@
 """Architectures, one family a file. Importing this package loads no torch; building a network does.
 
-Every network here keeps to one shape, so that what is built upon them needs no special case:
+Every network here keeps to one shape, so that what is built upon them needs no special case. Its children, in the
+order in which images pass them; all networks have the three that are marked, and of the others what they need:
 
-- ``stem`` and ``stages`` (a Sequential): the body, from the finest feature maps to the coarsest;
-- ``forward_features(images)``: (N, in_channels, H, W) -> the last feature map, before any pooling;
-- ``classifier``: the last linear layer, or Identity where ``num_classes`` is 0, which gives what it would take;
-- ``input_size``: the sizes of images that it takes; others are refused with a ValueError.
+===============  ==================================================================================================
+``stem`` *       the first layers; Identity where there are none
+``stem_pool``    pooling between stem and stages
+``stages`` *     a Sequential, from the finest feature maps to the coarsest: with the stem, the body
+``last_conv``    a 1x1 convolution after the stages
+``norm, act``    normalisation and activation, where blocks do not end with them; ConvNeXt normalises the means
+``pool``         adaptive pooling to the one size of map that a head takes
+``head``         hidden layers: what lies between the last map and the classifier
+``dropout``      of what the classifier takes, where the head has none
+``classifier`` * the last linear layer, or Identity where ``num_classes`` is 0, which gives what it would take
+===============  ==================================================================================================
+
+``forward_features(images)`` goes from images (N, in_channels, H, W) to the last feature map (N, D, H', W'), before
+any pooling; ``input_size`` has the sizes of images that the network takes: a ValueError refuses others.
+
+A ViT is the one exception: it has tokens and no maps. Its ``dropout`` is of the tokens as they come in, and
+``forward_features`` gives them normalised, (N, 1 + L, D), the class token first.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +33,7 @@ if TYPE_CHECKING:
 TIMM_PREFIX = "timm:"
 TORCHVISION_PREFIX = "torchvision:"
 
-F = TypeVar("F", bound=Callable[..., Any])
+Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 MODELS: Registry[Callable[..., Any]] = Registry(
     "model",
@@ -36,7 +50,7 @@ def register_model(
     year: int,
     source: str,
     references: Mapping[str, str] | None = None,
-) -> Callable[[F], F]:
+) -> Callable[[Factory], Factory]:
     """Decorate a factory of networks; it is known by its own name.
 
     Args:

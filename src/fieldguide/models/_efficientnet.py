@@ -40,20 +40,21 @@ class Stage:
 
 
 class EfficientNet(nn.Module):
-    """Stem, stages of inverted residuals, 1x1 head, global average pooling, linear classifier.
+    """Stem, stages of inverted residuals, 1x1 convolution, global average pooling, linear classifier.
 
     Images (N, in_channels, H, W) float32, H and W at least 32 -> logits (N, num_classes), or the pooled features
-    (N, head_channels) where num_classes is 0.
+    (N, last_channels) where num_classes is 0.
 
     Args:
         stages: rows, already scaled.
         stem_channels: of the first convolution.
-        head_channels: of the last one.
+        last_channels: of the 1x1 convolution after the stages.
         conv_norm_act: makes the convolutions, with the family's normalisation and activation.
         num_classes: logits.
         in_channels: of the images.
         dropout: of the pooled features.
-        drop_path_rate: that the blocks' rates grow to, in even steps from 0 at the first block.
+        drop_path_rate: block i of n, from 0, leaves out its branch in training with drop_path_rate * i / n, as in
+            the reference code: the rate itself is never reached. (ConvNeXt's and ViT's do reach it, by n - 1.)
         small_input: the form for images of 28 to 64 px: a stem of stride 1, which keeps their size.
         initialise_conv: initialises each convolution.
 
@@ -66,7 +67,7 @@ class EfficientNet(nn.Module):
         stages: tuple[Stage, ...],
         *,
         stem_channels: int,
-        head_channels: int,
+        last_channels: int,
         conv_norm_act: Callable[..., nn.Module],
         num_classes: int,
         in_channels: int,
@@ -75,10 +76,10 @@ class EfficientNet(nn.Module):
         small_input: bool,
         initialise_conv: Callable[[nn.Conv2d], None] = initialise_by_fan_out,
     ) -> None:
-        super().__init__()
         check_arguments(
             num_classes=num_classes, in_channels=in_channels, dropout=dropout, drop_path_rate=drop_path_rate
         )
+        super().__init__()
         self.input_size = InputSize(16 if small_input else 32)
         self.stem = conv_norm_act(in_channels, stem_channels, kernel_size=3, stride=1 if small_input else 2)
         self.stages = nn.Sequential()
@@ -92,19 +93,21 @@ class EfficientNet(nn.Module):
                 channels = row.out_channels
             self.stages.append(stage)
             num_before += row.num_blocks
-        self.head = conv_norm_act(channels, head_channels)
+        self.last_conv = conv_norm_act(channels, last_channels)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(head_channels, num_classes) if num_classes else nn.Identity()
+        self.classifier = nn.Linear(last_channels, num_classes) if num_classes else nn.Identity()
         self.apply(partial(_initialise, initialise_conv=initialise_conv))
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, head_channels, H / 32, W / 32).
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, ceil(H / 32), ceil(W / 32)).
+
+        D is ``last_channels``; with ``small_input``, 16 instead of 32.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 16 px with ``small_input``.
         """
         self.input_size.check(images)
-        features: Tensor = self.head(self.stages(self.stem(images)))
+        features: Tensor = self.last_conv(self.stages(self.stem(images)))
         return features
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""AlexNet (Krizhevsky et al., 2012, https://doi.org/10.1145/3065386), as one tower.
+"""AlexNet (Krizhevsky et al., 2012), as one tower.
+
+Source: https://papers.nips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html
 
 The author's own later form, for one device rather than two (2014, https://arxiv.org/abs/1404.5997), which
 torchvision has too: no grouped convolutions, fewer filters at first, no response normalisation. Weights begin as
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from fieldguide.layers import InputSize, check_arguments
 from fieldguide.models import register_model
 
+SOURCE = "https://papers.nips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html"
 HIDDEN_FEATURES = 4096
 POOLED_PX = 6
 
@@ -21,11 +24,15 @@ class AlexNet(nn.Module):
 
     Images (N, in_channels, H, W) float32, H and W at least 63 -> logits (N, num_classes), or the second hidden
     layer's activations (N, 4096) where num_classes is 0.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, *, num_classes: int, in_channels: int, dropout: float) -> None:
+        check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
         super().__init__()
-        self.input_size = InputSize(63)
+        self.input_size = InputSize(63)  # below it, the last pooling has nothing to pool
         self.stem = nn.Sequential(
             OrderedDict(
                 conv=nn.Conv2d(in_channels, 64, 11, stride=4, padding=2),
@@ -54,6 +61,7 @@ class AlexNet(nn.Module):
             ),
         )
         self.pool = nn.AdaptiveAvgPool2d(POOLED_PX)  # leaves 224 px as they are, and lets other sizes in
+        # Not HiddenLayers, which drop what they give, as the paper says: torchvision's drop what they take in.
         self.head = nn.Sequential(
             OrderedDict(
                 flatten=nn.Flatten(),
@@ -87,7 +95,7 @@ class AlexNet(nn.Module):
     macs=714_188_480,
     input_size_px=224,
     year=2012,
-    source="https://doi.org/10.1145/3065386",
+    source=SOURCE,
     references={"torchvision": "alexnet"},
 )
 def alexnet(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5) -> AlexNet:
@@ -101,5 +109,4 @@ def alexnet(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0
     Raises:
         ValueError: an argument is out of its range.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
     return AlexNet(num_classes=num_classes, in_channels=in_channels, dropout=dropout)

@@ -96,7 +96,7 @@ class ConvNeXt(nn.Module):
         channels: of each stage.
         num_classes: logits.
         in_channels: of the images.
-        drop_path_rate: of the last block in training; it rises from 0 in the first, in even steps.
+        drop_path_rate: of the last block in training; block i of n, from 0, has drop_path_rate * i / (n - 1).
         small_input: patches of 2x2 for images of 28 to 64 px, which may then be as small as 16 px.
         block: makes a block of so many channels.
 
@@ -115,8 +115,8 @@ class ConvNeXt(nn.Module):
         small_input: bool,
         block: Callable[..., nn.Module] = ConvNeXtBlock,
     ) -> None:
-        super().__init__()
         check_arguments(num_classes=num_classes, in_channels=in_channels, drop_path_rate=drop_path_rate)
+        super().__init__()
         # Patches of 2x2 make of 32 px the 16x16 that patches of 4x4 make of 64; on the whole 32x32 a block would
         # cost four times as much, and ConvNeXt-T more than twice what ResNet-18 does there.
         patch_px = SMALL_PATCH_PX if small_input else PATCH_PX
@@ -142,7 +142,9 @@ class ConvNeXt(nn.Module):
         self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, D, H / 32, W / 32); 16 with ``small_input``.
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, floor(H / 32), floor(W / 32)).
+
+        With ``small_input``, 16 instead of 32.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 16 px with ``small_input``.

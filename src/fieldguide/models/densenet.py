@@ -87,7 +87,7 @@ class DenseNet(nn.Module):
         channels = 2 * growth_rate
         kernel_size, stride = (3, 1) if small_input else (7, 2)
         self.stem = ConvNormAct(in_channels, channels, kernel_size=kernel_size, stride=stride)
-        self.pool = nn.Identity() if small_input else nn.MaxPool2d(3, stride=2, padding=1)
+        self.stem_pool = nn.Identity() if small_input else nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = nn.Sequential()
         for number, count in enumerate(num_layers):
             stage = nn.Sequential()
@@ -104,13 +104,15 @@ class DenseNet(nn.Module):
         self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, D, H / 32, W / 32).
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, H', W').
+
+        H' is floor(ceil(H / 4) / 8), or floor(H / 8) with ``small_input``: transitions round down; and so is W'.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 8 px with ``small_input``.
         """
         self.input_size.check(images)
-        features: Tensor = self.act(self.norm(self.stages(self.pool(self.stem(images)))))
+        features: Tensor = self.act(self.norm(self.stages(self.stem_pool(self.stem(images)))))
         return features
 
     def forward(self, images: Tensor) -> Tensor:
@@ -119,7 +121,7 @@ class DenseNet(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """As He et al., 2015, https://arxiv.org/abs/1502.01852: normal, by fan-in; no bias in the classifier."""
+    """As He et al., 2015, https://arxiv.org/abs/1502.01852: normal, by fan-in; the classifier's bias is 0."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight)
     elif isinstance(module, nn.Linear):

@@ -19,7 +19,7 @@ from fieldguide.models._efficientnet import EfficientNet, Stage
 
 SOURCE = "https://arxiv.org/abs/1905.11946"
 STEM_CHANNELS = 32
-HEAD_CHANNELS = 1280
+LAST_CHANNELS = 1280
 
 
 STAGES = (  # Table 1: B0
@@ -71,12 +71,12 @@ def scale_stages(stages: Iterable[Stage], *, width: float, depth: float = 1.0) -
 
 
 def _efficientnet(
-    scale: Scale, num_classes: int, in_channels: int, *, dropout: float, drop_path_rate: float, small_input: bool
+    scale: Scale, *, num_classes: int, in_channels: int, dropout: float, drop_path_rate: float, small_input: bool
 ) -> EfficientNet:
     return EfficientNet(
         scale_stages(STAGES, width=scale.width, depth=scale.depth),
         stem_channels=round_channels(STEM_CHANNELS * scale.width),
-        head_channels=round_channels(HEAD_CHANNELS * scale.width),
+        last_channels=round_channels(LAST_CHANNELS * scale.width),
         conv_norm_act=partial(ConvNormAct, norm=scale.norm, activation=partial(nn.SiLU, inplace=True)),
         num_classes=num_classes,
         in_channels=in_channels,
@@ -108,7 +108,8 @@ def efficientnet_b0(
         num_classes: how many logits; 0 gives the pooled features (N, 1280) instead.
         in_channels: channels of the images.
         dropout: of the pooled features, in training.
-        drop_path_rate: how often, in training, the last block's branch is left out; earlier ones less often.
+        drop_path_rate: block i of n, from 0, is left out with drop_path_rate * i / n in training, so none as often
+            as the rate itself.
         small_input: the form for images of 28 to 64 px: a stem of stride 1, which keeps their size.
 
     Raises:
@@ -116,8 +117,8 @@ def efficientnet_b0(
     """
     return _efficientnet(
         SCALES[0],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -143,8 +144,8 @@ def efficientnet_b1(
     """EfficientNet-B1: as :func:`efficientnet_b0`; features (N, 1280)."""
     return _efficientnet(
         SCALES[1],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -170,8 +171,8 @@ def efficientnet_b2(
     """EfficientNet-B2: as :func:`efficientnet_b0`; features (N, 1408)."""
     return _efficientnet(
         SCALES[2],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -197,8 +198,8 @@ def efficientnet_b3(
     """EfficientNet-B3: as :func:`efficientnet_b0`; features (N, 1536)."""
     return _efficientnet(
         SCALES[3],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -224,8 +225,8 @@ def efficientnet_b4(
     """EfficientNet-B4: as :func:`efficientnet_b0`; features (N, 1792)."""
     return _efficientnet(
         SCALES[4],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -251,8 +252,8 @@ def efficientnet_b5(
     """EfficientNet-B5: as :func:`efficientnet_b0`; features (N, 2048)."""
     return _efficientnet(
         SCALES[5],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -278,8 +279,8 @@ def efficientnet_b6(
     """EfficientNet-B6: as :func:`efficientnet_b0`; features (N, 2304)."""
     return _efficientnet(
         SCALES[6],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -305,8 +306,8 @@ def efficientnet_b7(
     """EfficientNet-B7: as :func:`efficientnet_b0`; features (N, 2560)."""
     return _efficientnet(
         SCALES[7],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,

@@ -1,7 +1,7 @@
 """EfficientNet-Lite (Google, 2020), for small devices.
 
 EfficientNet without squeeze-and-excitation and with ReLU6 for swish, so that it runs and quantises well; the stem,
-the head and the depth of the first and last stages are not scaled.
+the last convolution and the depth of the first and last stages are not scaled.
 
 Source: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
 """
@@ -14,7 +14,7 @@ from torch import nn
 from fieldguide.layers import ConvNormAct, SameConv2d
 from fieldguide.models import register_model
 from fieldguide.models._efficientnet import EfficientNet
-from fieldguide.models.efficientnet import HEAD_CHANNELS, SCALES, STAGES, STEM_CHANNELS, Scale, scale_stages
+from fieldguide.models.efficientnet import LAST_CHANNELS, SCALES, STAGES, STEM_CHANNELS, Scale, scale_stages
 
 SOURCE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
 
@@ -27,7 +27,7 @@ _ConvNormAct = partial(
 
 
 def _efficientnet_lite(
-    scale: Scale, num_classes: int, in_channels: int, *, dropout: float, drop_path_rate: float, small_input: bool
+    scale: Scale, *, num_classes: int, in_channels: int, dropout: float, drop_path_rate: float, small_input: bool
 ) -> EfficientNet:
     first, *between, last = (replace(stage, squeeze_ratio=0) for stage in STAGES)
     return EfficientNet(
@@ -37,7 +37,7 @@ def _efficientnet_lite(
             *scale_stages([last], width=scale.width),
         ),
         stem_channels=STEM_CHANNELS,
-        head_channels=HEAD_CHANNELS,
+        last_channels=LAST_CHANNELS,
         conv_norm_act=_ConvNormAct,
         num_classes=num_classes,
         in_channels=in_channels,
@@ -69,7 +69,8 @@ def efficientnet_lite0(
         num_classes: how many logits; 0 gives the pooled features (N, 1280) instead.
         in_channels: channels of the images.
         dropout: of the pooled features, in training.
-        drop_path_rate: how often, in training, the last block's branch is left out; earlier ones less often.
+        drop_path_rate: block i of n, from 0, is left out with drop_path_rate * i / n in training, so none as often
+            as the rate itself.
         small_input: the form for images of 28 to 64 px: a stem of stride 1, which keeps their size.
 
     Raises:
@@ -77,8 +78,8 @@ def efficientnet_lite0(
     """
     return _efficientnet_lite(
         SCALES[0],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -104,8 +105,8 @@ def efficientnet_lite1(
     """EfficientNet-Lite1: as :func:`efficientnet_lite0`, scaled as EfficientNet-B1."""
     return _efficientnet_lite(
         SCALES[1],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -131,8 +132,8 @@ def efficientnet_lite2(
     """EfficientNet-Lite2: as :func:`efficientnet_lite0`, scaled as EfficientNet-B2."""
     return _efficientnet_lite(
         SCALES[2],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -158,8 +159,8 @@ def efficientnet_lite3(
     """EfficientNet-Lite3: as :func:`efficientnet_lite0`, scaled as EfficientNet-B3."""
     return _efficientnet_lite(
         SCALES[3],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,
@@ -185,8 +186,8 @@ def efficientnet_lite4(
     """EfficientNet-Lite4: as :func:`efficientnet_lite0`, scaled as EfficientNet-B4."""
     return _efficientnet_lite(
         SCALES[4],
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,

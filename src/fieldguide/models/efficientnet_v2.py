@@ -14,7 +14,7 @@ from fieldguide.models import register_model
 from fieldguide.models._efficientnet import EfficientNet, Stage
 
 SOURCE = "https://arxiv.org/abs/2104.00298"
-HEAD_CHANNELS = 1280
+LAST_CHANNELS = 1280
 
 _Fused = partial(Stage, kernel_size=3, fused=True, squeeze_ratio=0)
 _MBConv = partial(Stage, kernel_size=3, squeeze_ratio=0.25)
@@ -62,9 +62,9 @@ _ConvNormAct = partial(
 
 def _efficientnet_v2(
     stages: tuple[Stage, ...],
+    *,
     num_classes: int,
     in_channels: int,
-    *,
     dropout: float,
     drop_path_rate: float,
     small_input: bool,
@@ -73,7 +73,7 @@ def _efficientnet_v2(
     return EfficientNet(
         stages,
         stem_channels=stages[0].out_channels,
-        head_channels=HEAD_CHANNELS,
+        last_channels=LAST_CHANNELS,
         conv_norm_act=partial(_ConvNormAct, conv=conv),
         num_classes=num_classes,
         in_channels=in_channels,
@@ -108,14 +108,20 @@ def efficientnet_v2_s(
         num_classes: how many logits; 0 gives the pooled features (N, 1280) instead.
         in_channels: channels of the images.
         dropout: of the pooled features, in training.
-        drop_path_rate: how often, in training, the last block's branch is left out; earlier ones less often.
+        drop_path_rate: block i of n, from 0, is left out with drop_path_rate * i / n in training, so none as often
+            as the rate itself.
         small_input: the form for images of 28 to 64 px: a stem of stride 1, which keeps their size.
 
     Raises:
         ValueError: an argument is out of its range.
     """
     return _efficientnet_v2(
-        S, num_classes, in_channels, dropout=dropout, drop_path_rate=drop_path_rate, small_input=small_input
+        S,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
     )
 
 
@@ -137,7 +143,12 @@ def efficientnet_v2_m(
 ) -> EfficientNet:
     """EfficientNetV2-M: as :func:`efficientnet_v2_s`."""
     return _efficientnet_v2(
-        M, num_classes, in_channels, dropout=dropout, drop_path_rate=drop_path_rate, small_input=small_input
+        M,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
     )
 
 
@@ -159,7 +170,12 @@ def efficientnet_v2_l(
 ) -> EfficientNet:
     """EfficientNetV2-L: as :func:`efficientnet_v2_s`."""
     return _efficientnet_v2(
-        L, num_classes, in_channels, dropout=dropout, drop_path_rate=drop_path_rate, small_input=small_input
+        L,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        small_input=small_input,
     )
 
 
@@ -182,8 +198,8 @@ def efficientnet_v2_xl(
     """EfficientNetV2-XL: as :func:`efficientnet_v2_s`, padded as TensorFlow does."""
     return _efficientnet_v2(
         XL,
-        num_classes,
-        in_channels,
+        num_classes=num_classes,
+        in_channels=in_channels,
         dropout=dropout,
         drop_path_rate=drop_path_rate,
         small_input=small_input,

@@ -10,43 +10,61 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from fieldguide.layers import InputSize, check_arguments
+from fieldguide.layers import InputSize, check_arguments, check_whole
 from fieldguide.models import register_model
 
 KERNEL_SIZE = 5
 
 
 class FirstStep(nn.Module):
-    """A body, which may be empty, a head that makes a vector of its map, and a linear classifier.
+    """Convolutions, a hidden layer, either or neither of them; and a linear classifier.
 
-    Images (N, in_channels, size_px, size_px) float32 -> logits (N, num_classes), or the classifier's input
-    (N, num_features) where num_classes is 0.
+    Images (N, in_channels, size_px, size_px) float32 -> logits (N, num_classes), or the classifier's input (N, D)
+    where num_classes is 0.
 
     Args:
-        stem: the first layers of the body; Identity for none.
-        stages: the others.
-        head: what lies between the body and the classifier.
-        num_features: that the head gives.
+        conv_channels: of each 5x5 convolution; the first one is the stem, every other one a stage.
+        pools: whether 2x2 pooling follows each of them.
+        hidden_features: of the hidden layer; None for none.
         num_classes: logits.
+        in_channels: of the images.
         size_px: the one size of images that fits.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
         self,
         *,
-        stem: nn.Module,
-        stages: nn.Sequential,
-        head: nn.Module,
-        num_features: int,
+        conv_channels: tuple[int, ...] = (),
+        pools: bool = False,
+        hidden_features: int | None = None,
         num_classes: int,
+        in_channels: int,
         size_px: int,
     ) -> None:
+        hidden_layer = {} if hidden_features is None else {"hidden_features": hidden_features}
+        check_arguments(num_classes=num_classes, in_channels=in_channels, **hidden_layer)
+        least_px = 1
+        for _ in conv_channels:
+            least_px = least_px * (2 if pools else 1) + KERNEL_SIZE - 1
+        check_whole("size_px", size_px, least=least_px)
         super().__init__()
         self.input_size = InputSize(size_px, fixed=True)
-        self.stem = stem
-        self.stages = stages
-        self.head = head
-        self.classifier = nn.Linear(num_features, num_classes) if num_classes else nn.Identity()
+        body, channels, side = nn.Sequential(), in_channels, size_px
+        for out_channels in conv_channels:
+            body.append(_conv(channels, out_channels, pools=pools))
+            channels, side = out_channels, (side - KERNEL_SIZE + 1) // (2 if pools else 1)
+        self.stem = body[0] if conv_channels else nn.Identity()
+        self.stages = body[1:]
+        features = channels * side**2
+        self.head: nn.Module = nn.Flatten()
+        if hidden_features is not None:
+            hidden = nn.Linear(features, hidden_features)
+            self.head = nn.Sequential(OrderedDict(flatten=nn.Flatten(), linear=hidden, act=nn.ReLU()))
+            features = hidden_features
+        self.classifier = nn.Linear(features, num_classes) if num_classes else nn.Identity()
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, size_px, size_px) -> the last feature map (N, C, H, W).
@@ -63,17 +81,11 @@ class FirstStep(nn.Module):
         return logits
 
 
-def _conv_act(in_channels: int, out_channels: int) -> OrderedDict[str, nn.Module]:
-    return OrderedDict(conv=nn.Conv2d(in_channels, out_channels, KERNEL_SIZE), act=nn.ReLU())
-
-
-def _conv_act_pool(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(_conv_act(in_channels, out_channels) | OrderedDict(pool=nn.MaxPool2d(2)))
-
-
-def _check_size(size_px: int, *, least_px: int) -> None:
-    if size_px < least_px:
-        raise ValueError(f"size_px is {size_px}; it must be {least_px} or more")
+def _conv(in_channels: int, out_channels: int, *, pools: bool) -> nn.Sequential:
+    conv = nn.Sequential(OrderedDict(conv=nn.Conv2d(in_channels, out_channels, KERNEL_SIZE), act=nn.ReLU()))
+    if pools:
+        conv.add_module("pool", nn.MaxPool2d(2))
+    return conv
 
 
 @register_model(params=7_850, macs=7_840, input_size_px=28, year=1958, source="https://doi.org/10.1037/h0042519")
@@ -88,16 +100,7 @@ def dense(*, num_classes: int = 10, in_channels: int = 1, size_px: int = 28) -> 
     Raises:
         ValueError: num_classes is below 0, or in_channels or size_px below 1.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels)
-    _check_size(size_px, least_px=1)
-    return FirstStep(
-        stem=nn.Identity(),
-        stages=nn.Sequential(),
-        head=nn.Flatten(),
-        num_features=in_channels * size_px**2,
-        num_classes=num_classes,
-        size_px=size_px,
-    )
+    return FirstStep(num_classes=num_classes, in_channels=in_channels, size_px=size_px)
 
 
 @register_model(params=79_510, macs=79_400, input_size_px=28, year=1986, source="https://doi.org/10.1038/323533a0")
@@ -115,16 +118,8 @@ def mlp(
     Raises:
         ValueError: num_classes is below 0, or another argument below 1.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels, hidden_features=hidden_features)
-    _check_size(size_px, least_px=1)
-    hidden = nn.Linear(in_channels * size_px**2, hidden_features)
     return FirstStep(
-        stem=nn.Identity(),
-        stages=nn.Sequential(),
-        head=nn.Sequential(OrderedDict(flatten=nn.Flatten(), linear=hidden, act=nn.ReLU())),
-        num_features=hidden_features,
-        num_classes=num_classes,
-        size_px=size_px,
+        hidden_features=hidden_features, num_classes=num_classes, in_channels=in_channels, size_px=size_px
     )
 
 
@@ -137,17 +132,7 @@ def mlp(
 )
 def one_conv(*, num_classes: int = 10, in_channels: int = 1, size_px: int = 28) -> FirstStep:
     """Nine 5x5 filters and a linear layer: as :func:`dense`, from 5 px on; features (N, 9 * (size_px - 4)^2)."""
-    check_arguments(num_classes=num_classes, in_channels=in_channels)
-    _check_size(size_px, least_px=KERNEL_SIZE)
-    channels = 9
-    return FirstStep(
-        stem=nn.Sequential(_conv_act(in_channels, channels)),
-        stages=nn.Sequential(),
-        head=nn.Flatten(),
-        num_features=channels * (size_px - KERNEL_SIZE + 1) ** 2,
-        num_classes=num_classes,
-        size_px=size_px,
-    )
+    return FirstStep(conv_channels=(9,), num_classes=num_classes, in_channels=in_channels, size_px=size_px)
 
 
 @register_model(params=8_490, macs=467_200, input_size_px=28, year=1998, source="https://doi.org/10.1109/5.726791")
@@ -156,17 +141,6 @@ def multilayer_cnn(*, num_classes: int = 10, in_channels: int = 1, size_px: int 
 
     Of 28 px, the features are (N, 320): a fifth of ``one_conv``'s weights see more of the picture.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels)
-    _check_size(size_px, least_px=16)
-    first, second = 10, 20
-    side = size_px
-    for _ in (first, second):
-        side = (side - KERNEL_SIZE + 1) // 2
     return FirstStep(
-        stem=_conv_act_pool(in_channels, first),
-        stages=nn.Sequential(_conv_act_pool(first, second)),
-        head=nn.Flatten(),
-        num_features=second * side**2,
-        num_classes=num_classes,
-        size_px=size_px,
+        conv_channels=(10, 20), pools=True, num_classes=num_classes, in_channels=in_channels, size_px=size_px
     )

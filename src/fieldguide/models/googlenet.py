@@ -141,6 +141,9 @@ class GoogLeNet(nn.Module):
         dropout: of the pooled features, in training.
         auxiliary: add the classifiers ``aux1`` and ``aux2``, after blocks (4a) and (4d).
         small_input: a stem for images of 28 to 64 px, which keeps their size: 3x3, stride 1, no pooling.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -154,6 +157,7 @@ class GoogLeNet(nn.Module):
         auxiliary: bool,
         small_input: bool,
     ) -> None:
+        check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
         super().__init__()
         self.input_size = InputSize(8 if small_input else 32)
         self.stem = _small_stem(in_channels) if small_input else _stem(in_channels)
@@ -174,7 +178,10 @@ class GoogLeNet(nn.Module):
         self.classifier = nn.Linear(width, num_classes) if num_classes else nn.Identity()
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, D, H / 32, W / 32).
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, H', W').
+
+        H' is ceil(floor((H + 1) / 16) / 2), or ceil(floor(H / 2) / 2) with ``small_input``: pooling of 3x3 rounds
+        down, that of 2x2 up; and so is W'.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 8 px with ``small_input``.
@@ -262,7 +269,6 @@ def googlenet(
     Raises:
         ValueError: an argument is out of its range.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
     return GoogLeNet(
         naive_inception if naive else inception,
         wide_kernel_size=5 if five_by_five else 3,

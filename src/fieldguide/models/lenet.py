@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from fieldguide.layers import InputSize, check_arguments
+from fieldguide.layers import InputSize, check_arguments, check_whole
 from fieldguide.models import register_model
 
 KERNEL_SIZE = 5
@@ -23,9 +23,14 @@ class LeNet(nn.Module):
 
     Images (N, in_channels, size_px, size_px) float32 -> logits (N, num_classes), or the hidden layer's activations
     (N, 64) where num_classes is 0.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, *, num_classes: int, in_channels: int, size_px: int) -> None:
+        check_arguments(num_classes=num_classes, in_channels=in_channels)
+        check_whole("size_px", size_px, least=LEAST_PX, allowed=f"{LEAST_PX} or more: pad smaller images")
         super().__init__()
         self.input_size = InputSize(size_px, fixed=True)
         first, second, third = CONV_CHANNELS
@@ -73,7 +78,4 @@ def lenet(*, num_classes: int = 10, in_channels: int = 3, size_px: int = 32) -> 
     Raises:
         ValueError: num_classes is below 0, in_channels below 1, or size_px below 32.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels)
-    if size_px < LEAST_PX:
-        raise ValueError(f"size_px is {size_px}; it must be {LEAST_PX} or more: pad smaller images")
     return LeNet(num_classes=num_classes, in_channels=in_channels, size_px=size_px)

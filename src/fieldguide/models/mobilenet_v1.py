@@ -54,6 +54,9 @@ class MobileNetV1(nn.Module):
 
     Images (N, in_channels, H, W) float32, H and W at least 32 -> logits (N, num_classes), or the pooled features
     (N, 1024 * width) where num_classes is 0.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class MobileNetV1(nn.Module):
         dropout: float,
         small_input: bool,
     ) -> None:
+        check_arguments(num_classes=num_classes, in_channels=in_channels, width=width, dropout=dropout)
         super().__init__()
         self.input_size = InputSize(16 if small_input else 32)
         channels = round_channels(STEM_CHANNELS * width)
@@ -83,7 +87,9 @@ class MobileNetV1(nn.Module):
         self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, 1024 * width, H / 32, W / 32).
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, ceil(H / 32), ceil(W / 32)).
+
+        D is 1024 * width; with ``small_input``, 16 instead of 32.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 16 px with ``small_input``.
@@ -137,7 +143,6 @@ def mobilenet_v1(
     Raises:
         ValueError: an argument is out of its range.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels, width=width, dropout=dropout)
     return MobileNetV1(
         STAGES,
         num_classes=num_classes,

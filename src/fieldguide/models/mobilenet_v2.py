@@ -17,7 +17,7 @@ from fieldguide.models import register_model
 
 SOURCE = "https://arxiv.org/abs/1801.04381"
 STEM_CHANNELS = 32
-HEAD_CHANNELS = 1280
+LAST_CHANNELS = 1280
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,13 @@ _ConvNormAct = partial(ConvNormAct, activation=partial(nn.ReLU6, inplace=True))
 
 
 class MobileNetV2(nn.Module):
-    """Stem, seven stages of inverted residuals, 1x1 head, global average pooling, linear classifier.
+    """Stem, seven stages of inverted residuals, 1x1 convolution, global average pooling, linear classifier.
 
     Images (N, in_channels, H, W) float32, H and W at least 32 -> logits (N, num_classes), or the pooled features
     (N, 1280) where num_classes is 0; a width above 1 widens these too.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -60,29 +63,32 @@ class MobileNetV2(nn.Module):
         dropout: float,
         small_input: bool,
     ) -> None:
+        check_arguments(num_classes=num_classes, in_channels=in_channels, width=width, dropout=dropout)
         super().__init__()
         self.input_size = InputSize(16 if small_input else 32)
         channels = round_channels(STEM_CHANNELS * width)
-        head_channels = round_channels(HEAD_CHANNELS * max(width, 1.0))  # section 6.1: never narrowed
+        last_channels = round_channels(LAST_CHANNELS * max(width, 1.0))  # section 4: never narrowed
         self.stem = _ConvNormAct(in_channels, channels, kernel_size=3, stride=1 if small_input else 2)
         self.stages = nn.Sequential()
         for stage in stages:
             out_channels = round_channels(stage.out_channels * width)
             self.stages.append(_blocks(stage, channels, out_channels))
             channels = out_channels
-        self.head = _ConvNormAct(channels, head_channels)
+        self.last_conv = _ConvNormAct(channels, last_channels)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(head_channels, num_classes) if num_classes else nn.Identity()
+        self.classifier = nn.Linear(last_channels, num_classes) if num_classes else nn.Identity()
         self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, 1280, H / 32, W / 32).
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, ceil(H / 32), ceil(W / 32)).
+
+        D is 1280, or more of a width above 1; with ``small_input``, 16 instead of 32.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 16 px with ``small_input``.
         """
         self.input_size.check(images)
-        features: Tensor = self.head(self.stages(self.stem(images)))
+        features: Tensor = self.last_conv(self.stages(self.stem(images)))
         return features
 
     def forward(self, images: Tensor) -> Tensor:
@@ -138,15 +144,14 @@ def mobilenet_v2(
     Args:
         num_classes: how many logits; 0 gives the pooled features (N, 1280) instead.
         in_channels: channels of the images.
-        width: the paper's multiplier alpha, of every channel count, rounded to multiples of 8; the head is never
-            narrowed.
+        width: the paper's multiplier alpha, of every channel count, rounded to multiples of 8; the last
+            convolution is never narrowed (section 4, "Trade-off hyper parameters").
         dropout: of the pooled features, in training.
         small_input: the form for images of 28 to 64 px: a stem of stride 1, which keeps their size.
 
     Raises:
         ValueError: an argument is out of its range.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels, width=width, dropout=dropout)
     return MobileNetV2(
         STAGES,
         num_classes=num_classes,

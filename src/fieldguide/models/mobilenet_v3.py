@@ -5,6 +5,7 @@ differ from it in their epsilon alone, 0.00001: weights trained there give other
 the references.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 
@@ -132,22 +133,26 @@ _ConvNormAct = partial(
 
 
 class MobileNetV3(nn.Module):
-    """Stem, stages of inverted residuals, 1x1 head, global average pooling, two linear layers.
+    """Stem, stages of inverted residuals, 1x1 convolution, global average pooling, two linear layers.
 
     Images (N, in_channels, H, W) float32, H and W at least 32 -> logits (N, num_classes), or the features
-    (N, last_channels) where num_classes is 0.
+    (N, head_features) where num_classes is 0.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
         self,
         stages: tuple[Stage, ...],
         *,
-        last_channels: int,
+        head_features: int,
         num_classes: int,
         in_channels: int,
         dropout: float,
         small_input: bool,
     ) -> None:
+        check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
         super().__init__()
         self.input_size = InputSize(16 if small_input else 32)
         self.stem = _ConvNormAct(in_channels, STEM_CHANNELS, kernel_size=3, stride=1 if small_input else 2)
@@ -156,27 +161,28 @@ class MobileNetV3(nn.Module):
         for stage in stages:
             self.stages.append(_blocks(stage, channels))
             channels = stage.blocks[-1].out_channels
-        head_channels = 6 * channels
-        self.head = _ConvNormAct(channels, head_channels)
-        self.penultimate = nn.Linear(head_channels, last_channels)
-        self.act = nn.Hardswish()
+        last_channels = 6 * channels
+        self.last_conv = _ConvNormAct(channels, last_channels)
+        self.head = nn.Sequential(OrderedDict(linear=nn.Linear(last_channels, head_features), act=nn.Hardswish()))
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(last_channels, num_classes) if num_classes else nn.Identity()
+        self.classifier = nn.Linear(head_features, num_classes) if num_classes else nn.Identity()
         self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, D, H / 32, W / 32), D 576 or 960.
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, ceil(H / 32), ceil(W / 32)).
+
+        D is 960 of the large network, 576 of the small; with ``small_input``, 16 instead of 32.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 16 px with ``small_input``.
         """
         self.input_size.check(images)
-        features: Tensor = self.head(self.stages(self.stem(images)))
+        features: Tensor = self.last_conv(self.stages(self.stem(images)))
         return features
 
     def forward(self, images: Tensor) -> Tensor:
         pooled = self.forward_features(images).mean(dim=(2, 3))
-        logits: Tensor = self.classifier(self.dropout(self.act(self.penultimate(pooled))))
+        logits: Tensor = self.classifier(self.dropout(self.head(pooled)))
         return logits
 
 
@@ -234,10 +240,9 @@ def mobilenet_v3_large(
     Raises:
         ValueError: an argument is out of its range.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
     return MobileNetV3(
         LARGE,
-        last_channels=1280,
+        head_features=1280,
         num_classes=num_classes,
         in_channels=in_channels,
         dropout=dropout,
@@ -257,10 +262,9 @@ def mobilenet_v3_small(
     *, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.2, small_input: bool = False
 ) -> MobileNetV3:
     """MobileNetV3-Small: as :func:`mobilenet_v3_large`; features (N, 1024)."""
-    check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
     return MobileNetV3(
         SMALL,
-        last_channels=1024,
+        head_features=1024,
         num_classes=num_classes,
         in_channels=in_channels,
         dropout=dropout,

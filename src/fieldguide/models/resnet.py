@@ -20,10 +20,11 @@ from fieldguide.layers import (
     fixup_conv_act,
     initialise_fixup,
 )
-from fieldguide.models import F, register_model
+from fieldguide.models import Factory, register_model
 
 RESNET = "https://arxiv.org/abs/1512.03385"
 RESNEXT = "https://arxiv.org/abs/1611.05431"
+RESNEXT_32X8D = "https://arxiv.org/abs/1805.00932"
 WIDE_RESNET = "https://arxiv.org/abs/1605.07146"
 
 STAGE_CHANNELS = (64, 128, 256, 512)  # Table 1: of the 3x3 convolutions; every stage but the first halves the map
@@ -66,7 +67,7 @@ class ResNet(nn.Module):
         width = stage_channels[0]
         kernel_size, stride = (3, 1) if small_input else (7, 2)
         self.stem = conv_norm_act(in_channels, width, kernel_size=kernel_size, stride=stride)
-        self.pool = nn.Identity() if small_input else nn.MaxPool2d(3, stride=2, padding=1)
+        self.stem_pool = nn.Identity() if small_input else nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = nn.Sequential()
         for number, (channels, count) in enumerate(zip(stage_channels, num_blocks, strict=True)):
             stage = nn.Sequential()
@@ -83,13 +84,15 @@ class ResNet(nn.Module):
             self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, D, H / 32, W / 32).
+        """Images (N, in_channels, H, W) -> the last feature map (N, D, ceil(H / 32), ceil(W / 32)).
+
+        With ``small_input`` 8 instead of 32; and 4 where there are only three stages, as in ResNet-20.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 8 px with ``small_input``.
         """
         self.input_size.check(images)
-        features: Tensor = self.stages(self.pool(self.stem(images)))
+        features: Tensor = self.stages(self.stem_pool(self.stem(images)))
         return features
 
     def forward(self, images: Tensor) -> Tensor:
@@ -103,7 +106,8 @@ def _initialise(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
-# Table 1 of each paper: the blocks, and how many of them each stage has.
+# The blocks, and how many of them each stage has: Table 1 of the papers on ResNet and ResNeXt, Table 8 of that on
+# Wide ResNet. ResNeXt-101 32x8d is of Mahajan et al., 2018, and Wide ResNet-101-2 of torchvision.
 _RESNET18 = partial(ResNet, BasicBlock, (2, 2, 2, 2))
 _RESNET34 = partial(ResNet, BasicBlock, (3, 4, 6, 3))
 _RESNET50 = partial(ResNet, Bottleneck, (3, 4, 6, 3))
@@ -115,10 +119,10 @@ _WIDE_RESNET50_2 = partial(ResNet, partial(Bottleneck, width_factor=2), (3, 4, 6
 _WIDE_RESNET101_2 = partial(ResNet, partial(Bottleneck, width_factor=2), (3, 4, 23, 3))
 
 
-def _register(*, params: int, macs: int, year: int, source: str) -> Callable[[F], F]:
+def _register(*, params: int, macs: int, year: int, source: str) -> Callable[[Factory], Factory]:
     """Register a network for 224 px, which torchvision and timm have by the same name."""
 
-    def register(factory: F) -> F:
+    def register(factory: Factory) -> Factory:
         references = dict.fromkeys(("torchvision", "timm"), factory.__name__)
         add = register_model(
             params=params, macs=macs, input_size_px=224, year=year, source=source, references=references
@@ -186,11 +190,11 @@ def resnext50_32x4d(
     return _RESNEXT50_32X4D(num_classes=num_classes, in_channels=in_channels, small_input=small_input, fixup=fixup)
 
 
-@_register(params=88_791_336, macs=16_414_015_488, year=2016, source=RESNEXT)
+@_register(params=88_791_336, macs=16_414_015_488, year=2018, source=RESNEXT_32X8D)
 def resnext101_32x8d(
     *, num_classes: int = 1000, in_channels: int = 3, small_input: bool = False, fixup: bool = False
 ) -> ResNet:
-    """ResNeXt-101, in the first stage of 32 groups of 8 channels: as :func:`resnet50`."""
+    """ResNeXt-101, in the first stage of 32 groups of 8 channels (Mahajan et al., 2018): as :func:`resnet50`."""
     return _RESNEXT101_32X8D(
         num_classes=num_classes, in_channels=in_channels, small_input=small_input, fixup=fixup
     )

@@ -8,6 +8,7 @@ from fieldguide.models.resnet import ResNet
 
 SOURCE = "https://arxiv.org/abs/1709.01507"
 
+# There is no ``fixup`` here: its paper has no rule for gates, which halve every branch at first.
 REDUCTION = 16  # section 6.1, on the reduction ratio
 
 

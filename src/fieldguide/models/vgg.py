@@ -39,7 +39,7 @@ class VGG(nn.Module):
         small_input: for images of 28 to 64 px: the last block does not pool, and the classifier takes its means.
 
     Raises:
-        ValueError: num_classes, in_channels or dropout is out of its range.
+        ValueError: an argument is out of its range.
     """
 
     def __init__(
@@ -53,17 +53,19 @@ class VGG(nn.Module):
         small_input: bool,
     ) -> None:
         check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
+        if depth not in NUM_CONVOLUTIONS:
+            raise ValueError(f"depth is {depth!r}; it must be one of {', '.join(map(str, NUM_CONVOLUTIONS))}")
         super().__init__()
         self.input_size = InputSize(16 if small_input else 32)
         self.stem = nn.Identity()
         self.stages = nn.Sequential()
         channels = in_channels
         for out_channels, count in zip(BLOCK_CHANNELS, NUM_CONVOLUTIONS[depth], strict=True):
-            self.stages.append(_block(channels, out_channels, count, norm))
+            pools = not small_input or len(self.stages) < len(BLOCK_CHANNELS) - 1
+            self.stages.append(_block(channels, out_channels, count, norm, pools=pools))
             channels = out_channels
         self.head: nn.Module
         if small_input:
-            del self.stages[-1].pool
             self.pool = nn.AdaptiveAvgPool2d(1)
             self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout))
             features = channels
@@ -75,7 +77,9 @@ class VGG(nn.Module):
         self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, 512, H / 32, W / 32); H / 16 with small_input.
+        """Images (N, in_channels, H, W) -> the last feature map (N, 512, floor(H / 32), floor(W / 32)).
+
+        With ``small_input``, 16 instead of 32.
 
         Raises:
             ValueError: the images are smaller than 32 px, or than 16 px with ``small_input``.
@@ -90,9 +94,9 @@ class VGG(nn.Module):
 
 
 def _block(
-    in_channels: int, out_channels: int, count: int, norm: Callable[[int], nn.Module] | None
+    in_channels: int, out_channels: int, count: int, norm: Callable[[int], nn.Module] | None, *, pools: bool
 ) -> nn.Sequential:
-    """Build the children conv1, norm1, act1, conv2, ..., pool. (N, in, H, W) -> (N, out, H // 2, W // 2)."""
+    """Build the children conv1, norm1, act1, conv2, ..., and pool, which gives (N, out, H // 2, W // 2)."""
     block = nn.Sequential()
     for number in range(1, count + 1):
         conv = nn.Conv2d(in_channels if number == 1 else out_channels, out_channels, 3, padding=1)
@@ -100,7 +104,8 @@ def _block(
         if norm is not None:
             block.add_module(f"norm{number}", norm(out_channels))
         block.add_module(f"act{number}", nn.ReLU())
-    block.add_module("pool", nn.MaxPool2d(2))
+    if pools:
+        block.add_module("pool", nn.MaxPool2d(2))
     return block
 
 

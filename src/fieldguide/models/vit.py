@@ -157,7 +157,7 @@ class VisionTransformer(nn.Module):
         in_channels: of the images.
         dropout: in training, after every linear layer of the blocks but that of queries, keys and values, and of
             the tokens as they come in (the paper's Appendix B.1).
-        drop_path_rate: of the last block in training; it rises from 0 in the first, in even steps.
+        drop_path_rate: of the last block in training; block i of n, from 0, has drop_path_rate * i / (n - 1).
 
     Raises:
         ValueError: an argument is out of its range, or size_px is not a multiple of patch_px.
@@ -174,7 +174,6 @@ class VisionTransformer(nn.Module):
         dropout: float,
         drop_path_rate: float,
     ) -> None:
-        super().__init__()
         check_arguments(
             num_classes=num_classes,
             in_channels=in_channels,
@@ -185,6 +184,7 @@ class VisionTransformer(nn.Module):
         )
         if size_px % patch_px:
             raise ValueError(f"size_px is {size_px}; it must be a multiple of {patch_px}, the side of a patch")
+        super().__init__()
         self.input_size = InputSize(patch_px, multiple_of=patch_px)
         self.stem = PatchEmbedding(in_channels, size.width, patch_px=patch_px, size_px=size_px)
         self.dropout = nn.Dropout(dropout)

@@ -13,12 +13,14 @@ from fieldguide.layers import (
     ShiftConv2d,
     ShiftLinear,
     check_arguments,
+    check_whole,
     initialise_fixup,
 )
 from fieldguide.models import register_model
 
 SOURCE = "https://arxiv.org/abs/1605.07146"
 
+DEPTHS = "6n + 4: 10, 16, 22, 28, ..."  # the stem, three stages of n blocks of two, three projections
 STEM_CHANNELS = 16
 STAGE_CHANNELS = (16, 32, 64)  # Table 1, before widening: of 32, 16 and 8 px
 
@@ -80,6 +82,10 @@ class WideResNet(nn.Module):
         self, *, depth: int, width: int, num_classes: int, in_channels: int, dropout: float, fixup: bool
     ) -> None:
         check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
+        check_whole("width", width)
+        check_whole("depth", depth, least=10, allowed=DEPTHS)
+        if depth % 6 != 4:
+            raise ValueError(f"depth is {depth}; it must be {DEPTHS}")
         super().__init__()
         self.input_size = InputSize(8)
         conv, linear = (ShiftConv2d, ShiftLinear) if fixup else (nn.Conv2d, nn.Linear)
@@ -102,7 +108,7 @@ class WideResNet(nn.Module):
             self.apply(_initialise)
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Images (N, in_channels, H, W) -> the last feature map (N, 64 * width, H / 4, W / 4).
+        """Images (N, in_channels, H, W) -> the last feature map (N, 64 * width, ceil(H / 4), ceil(W / 4)).
 
         Raises:
             ValueError: the images are smaller than 8 px.

@@ -21,11 +21,15 @@ class ZFNet(nn.Module):
 
     Images (N, in_channels, H, W) float32, H and W at least 47 -> logits (N, num_classes), or the second hidden
     layer's activations (N, 4096) where num_classes is 0.
+
+    Raises:
+        ValueError: an argument is out of its range.
     """
 
     def __init__(self, *, num_classes: int, in_channels: int, dropout: float) -> None:
+        check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
         super().__init__()
-        self.input_size = InputSize(47)
+        self.input_size = InputSize(47)  # below it, the last pooling has nothing to pool
         self.stem = nn.Sequential(
             OrderedDict(
                 conv=nn.Conv2d(in_channels, 96, 7, stride=2, padding=1),
@@ -76,9 +80,8 @@ class ZFNet(nn.Module):
 
 
 def _pool() -> nn.MaxPool2d:
-    return nn.MaxPool2d(
-        3, stride=2, ceil_mode=True
-    )  # only so do the sizes of Figure 3 come out: 110 to 55, 26 to 13
+    # Only rounded up do the sizes of Figure 3 come out: 110 to 55, 26 to 13.
+    return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
 def _response_norm() -> nn.LocalResponseNorm:
@@ -111,5 +114,4 @@ def zfnet(*, num_classes: int = 1000, in_channels: int = 3, dropout: float = 0.5
     Raises:
         ValueError: an argument is out of its range.
     """
-    check_arguments(num_classes=num_classes, in_channels=in_channels, dropout=dropout)
     return ZFNet(num_classes=num_classes, in_channels=in_channels, dropout=dropout)

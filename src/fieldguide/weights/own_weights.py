@@ -36,7 +36,7 @@ class InstalledWeights:
 
 LITE0 = InstalledWeights(
     file_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    fingerprint="77942a0f40956f0edb4f3af474efd5c3d5c5901a14a4f0cf840724178333a382",
+    fingerprint="ec9444b9297f0ec08c1426af2b4415a78b5d12442482179e19d1a027ac81d1d1",
     preprocess=Preprocess(size_px=224, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3),
 )
 

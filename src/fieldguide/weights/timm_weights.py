@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldguide.data.preprocess import Preprocess
-from fieldguide.errors import WeightsError
+from fieldguide.errors import WeightsError, first_line
 from fieldguide.libraries import import_timm
 from fieldguide.models import TIMM_PREFIX, create_model
 from fieldguide.weights.tensors import Tensors, Weights, read_tensors
@@ -62,9 +62,8 @@ def _downloaded(name: str, config: dict[str, Any]) -> Tensors:
             _check_hub_answers(config["hf_hub_id"])
         network = import_timm().create_model(name.removeprefix(TIMM_PREFIX), pretrained=True, num_classes=0)
     except Exception as error:  # of the Hub's client, of urllib or of timm: each has its own kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"the weights of {name} could not be downloaded from {where}: {reason}; offline, fetch "
+            f"the weights of {name} could not be downloaded from {where}: {first_line(error)}; offline, fetch "
             "model.safetensors from there on another computer and pass it as --weights model.safetensors"
         ) from error
     return {key: tensor.numpy() for key, tensor in network.state_dict().items()}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldguide.data.preprocess import Preprocess
-from fieldguide.errors import WeightsError
+from fieldguide.errors import WeightsError, first_line
 from fieldguide.libraries import import_torchvision
 from fieldguide.models import TORCHVISION_PREFIX, create_model
 from fieldguide.models._torchvision import classifier_name, remove_classifier
@@ -67,9 +67,8 @@ def _downloaded(name: str, url: str) -> Tensors:
             url, map_location="cpu", progress=sys.stderr.isatty(), check_hash=True, weights_only=True
         )
     except Exception as error:  # of urllib, of the disk, or torch's: each has its own kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(
-            f"the weights of {name} could not be downloaded from {url}: {reason}; offline, fetch that file on "
-            f"another computer and put it into {folder}"
+            f"the weights of {name} could not be downloaded from {url}: {first_line(error)}; offline, fetch "
+            f"that file on another computer and put it into {folder}"
         ) from error
     return {key: tensor.numpy() for key, tensor in state.items()}

@@ -11,11 +11,11 @@ Block = InvertedResidual | FusedInvertedResidual
 
 
 def timm_rows(stages: nn.Sequential) -> Iterator[Rename]:
-    """Yield the rows of a network of stem, stages, head and classifier, as timm's EfficientNet names it."""
+    """Yield the rows of stem, stages, last convolution and classifier, as timm's EfficientNet names them."""
     yield from layer_rows("stem", "conv_stem", "bn1")
     for s, b, block in blocks_of(stages):
         yield from _timm_block(block, f"stages.{s}.{b}", f"blocks.{s}.{b}")
-    yield from layer_rows("head", "conv_head", "bn2")
+    yield from layer_rows("last_conv", "conv_head", "bn2")
     yield Rename("classifier", "classifier")
 
 

@@ -8,12 +8,12 @@ from fieldguide.weights.layouts._inverted_residuals import layer_rows, timm_rows
 
 
 def torchvision(network: EfficientNet) -> Iterator[Rename]:
-    """As torchvision's ``efficientnet_b0``: stem, stages and head are numbered through."""
+    """As torchvision's ``efficientnet_b0``: stem, stages and last convolution are numbered through."""
     yield from layer_rows("stem", "features.0.0", "features.0.1")
     for s, b, block in blocks_of(network.stages):
         yield from torchvision_block(block, f"stages.{s}.{b}", f"features.{s + 1}.{b}.block")
-    head = f"features.{len(network.stages) + 1}"
-    yield from layer_rows("head", f"{head}.0", f"{head}.1")
+    last = f"features.{len(network.stages) + 1}"
+    yield from layer_rows("last_conv", f"{last}.0", f"{last}.1")
     yield Rename("classifier", "classifier.1")
 
 

@@ -23,5 +23,5 @@ def lukemelas(network: EfficientNet) -> Iterator[Rename]:
             yield from layer_rows(f"{ours}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0")
         yield from layer_rows(f"{ours}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
         yield from layer_rows(f"{ours}.project", f"{theirs}._project_conv", f"{theirs}._bn2")
-    yield from layer_rows("head", "_conv_head", "_bn1")
+    yield from layer_rows("last_conv", "_conv_head", "_bn1")
     yield Rename("classifier", "_fc")

@@ -17,7 +17,7 @@ def torchvision(network: MobileNetV2) -> Iterator[Rename]:
         for part, name in enumerate(layers):
             yield from layer_rows(f"{ours}.{name}", f"{theirs}.{part}.0", f"{theirs}.{part}.1")
         yield from layer_rows(f"{ours}.{projection}", f"{theirs}.{len(layers)}", f"{theirs}.{len(layers) + 1}")
-    yield from layer_rows("head", f"features.{number + 1}.0", f"features.{number + 1}.1")
+    yield from layer_rows("last_conv", f"features.{number + 1}.0", f"features.{number + 1}.1")
     yield Rename("classifier", "classifier.1")
 
 

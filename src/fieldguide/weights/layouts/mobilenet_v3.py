@@ -13,6 +13,6 @@ def torchvision(network: MobileNetV3) -> Iterator[Rename]:
     number = 0
     for number, (s, b, block) in enumerate(blocks_of(network.stages), start=1):
         yield from torchvision_block(block, f"stages.{s}.{b}", f"features.{number}.block")
-    yield from layer_rows("head", f"features.{number + 1}.0", f"features.{number + 1}.1")
-    yield Rename("penultimate", "classifier.0")
+    yield from layer_rows("last_conv", f"features.{number + 1}.0", f"features.{number + 1}.1")
+    yield Rename("head.linear", "classifier.0")
     yield Rename("classifier", "classifier.3")

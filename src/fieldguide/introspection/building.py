@@ -8,6 +8,9 @@ import torch
 from torch import nn
 
 from fieldguide.models import MODELS, create_model
+from fieldguide.models._torchvision import classifier_name as last_linear_layer
+
+_OURS = "fieldguide.models."
 
 
 def create_on_meta(name: str, **arguments: Any) -> nn.Module:  # noqa: ANN401 - each factory types its own
@@ -47,3 +50,16 @@ def input_shape_of(network: nn.Module, name: str = "") -> tuple[int, int, int]:
     if not name and convolution is not None:  # it may have been made for other images than timm's facts are of
         channels = convolution.in_channels
     return channels, height, width
+
+
+def classifier_name(network: nn.Module) -> str | None:
+    """Return the dotted name of the layer that gives the logits; None where the network was built without one.
+
+    Of ours it is ``classifier``. Of any other network it is taken to be the last linear layer or, without one, the
+    last convolution, auxiliary classifiers aside.
+    """
+    if type(network).__module__.startswith(_OURS) and hasattr(network, "classifier"):
+        return None if isinstance(network.classifier, nn.Identity) else "classifier"
+    if getattr(network, "num_classes", None) == 0:  # timm's
+        return None
+    return last_linear_layer(network)

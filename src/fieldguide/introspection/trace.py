@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fieldguide.errors import first_line
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -83,16 +85,23 @@ def trace(network: nn.Module, images: Tensor, observers: Sequence[Observer]) -> 
         try:
             with _Operations(running, observers):
                 functional_call(network, stand_ins, (images,))
-        except (AssertionError, IndexError, NotImplementedError, RuntimeError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        except Exception as error:  # whatever a stranger's network raises
             shape = "x".join(map(str, images.shape[1:]))
-            raise ValueError(f"images of {shape} don't pass through the network: {reason}") from error
+            raise ValueError(f"images of {shape} don't pass through the network: {first_line(error)}") from error
 
 
 def images_for(network: nn.Module, input_shape: Sequence[int]) -> Tensor:
-    """Return images (N, C, H, W) on the meta device, of the kind of numbers that a network has."""
+    """Return images (N, C, H, W) on the meta device, of the kind of numbers that a network has.
+
+    Raises:
+        ValueError: there can't be so many pixels.
+    """
     kinds = (p.dtype for p in network.parameters() if p.is_floating_point())
-    return torch.zeros(tuple(input_shape), device="meta", dtype=next(kinds, torch.float32))
+    try:
+        return torch.zeros(tuple(input_shape), device="meta", dtype=next(kinds, torch.float32))
+    except (OverflowError, RuntimeError, TypeError) as error:
+        shape = "x".join(map(str, input_shape[1:]))
+        raise ValueError(f"images of {shape} can't be made: {first_line(error)}") from error
 
 
 def tensors_in(value: object) -> list[Tensor]:
