@@ -102,3 +102,9 @@ def test_no_pickle_is_read_or_written():
         assert "allow_pickle=True" not in source and "torch.save(" not in source, path
         loads = source.count("torch.load(") + source.count("load_state_dict_from_url(")
         assert loads == source.count("weights_only=True"), path
+
+
+def test_the_list_for_contributors_names_every_part():
+    text = (PACKAGE.parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = text.partition("## Where things are")[2].partition("##")[0]
+    assert [part for part in ALLOWED if not part.startswith("__") and part not in listed] == []
