@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,20 @@ def neighbours(path: Path) -> list[str]:
         return os.listdir(path.parent)  # noqa: PTH208 - names, not paths
     except OSError:
         return []
+
+
+def check_place(target: Path) -> None:
+    """Make sure, before long work, that a file can be written there; folders that are missing are made.
+
+    Raises:
+        OSError: it can't; with the path as it was given.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 @contextlib.contextmanager

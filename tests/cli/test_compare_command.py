@@ -57,3 +57,10 @@ def test_a_mistake_is_one_line(run, arguments, message, tmp_path, monkeypatch):
     assert (result.returncode, result.stdout) == (2, "")
     assert re.fullmatch(f"fieldguide: {message}\n", result.stderr, re.IGNORECASE), result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(run, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    result = run("compare", "dense", "-o", tmp_path / "file" / "x.png")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(rf"fieldguide: {tmp_path}/file/x\.png: [A-Za-z ]+\n", result.stderr)

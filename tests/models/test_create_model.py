@@ -50,6 +50,16 @@ def test_an_unknown_name_is_told_with_the_near_ones(name, message):
         create_model(name)
 
 
+@pytest.mark.parametrize("source", ["timm", "torchvision"])
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [("num_classes", -1, "num_classes is -1; it must be 0"), ("in_channels", 0, "in_channels is 0; it must be 1")],
+)
+def test_nonsense_is_refused_of_others_too(source, argument, value, message):
+    with pytest.raises(ValueError, match=message):
+        create_model(f"{source}:resnet18", **{argument: value})
+
+
 def test_knows_what_is_registered():
     assert "efficientnet_lite0" in MODELS
     assert "efficientnet_lite9" not in MODELS

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from fieldguide.errors import UnknownNameError, WeightsError
 from fieldguide.libraries import import_timm, import_torchvision
 from fieldguide.models import create_model
+from fieldguide.weights import load_backbone
 from fieldguide.weights.loading import adapt_channels, load_model
 from fieldguide.weights.tensors import serialise
 
@@ -134,8 +136,71 @@ def test_another_network_is_refused(save):
 
 def test_a_file_that_would_need_code_is_no_safetensors(tmp_path):
     torch.save(build("torchvision").state_dict(), tmp_path / "weights.pth")
-    with pytest.raises(WeightsError, match=r"weights\.pth can't be read as safetensors: .*; expected tensors of"):
+    with pytest.raises(
+        WeightsError, match=r"weights\.pth can't be read as safetensors: .*; expected a whole .*save_file"
+    ):
         load_model("resnet18", tmp_path / "weights.pth")
+
+
+def arrays_of(network):
+    return {name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda t: np.full_like(t, np.nan), r"the tensor 'conv1\.weight' holds nan or infinity"),
+        (lambda t: (100 * t).astype(np.int8), r"the tensor 'conv1\.weight' is of int8; weights are of floats"),
+    ],
+    ids=["nan", "int8"],
+)
+def test_numbers_that_are_no_weights_are_refused(save, damage, message):
+    tensors = arrays_of(build("torchvision"))
+    tensors["conv1.weight"] = damage(tensors["conv1.weight"])
+    for name in ("resnet18", "torchvision:resnet18", "timm:resnet18"):
+        with pytest.raises(WeightsError, match=message):
+            load_backbone(name, weights=save(tensors))
+
+
+def test_bfloat16_is_widened(tmp_path):
+    theirs = build("torchvision")
+    state = {name: t.bfloat16() if t.is_floating_point() else t for name, t in theirs.state_dict().items()}
+    save_file(state, tmp_path / "weights.safetensors")
+    ours, report = load_model("resnet18", tmp_path / "weights.safetensors")
+    assert report.is_whole
+    assert_close(ours.stem.conv.weight.detach(), theirs.conv1.weight.detach().bfloat16().float())
+
+
+def test_counters_of_batches_may_be_missing(save):
+    tensors = {k: v for k, v in arrays_of(build("timm")).items() if not k.endswith("num_batches_tracked")}
+    _, report = load_model("resnet18", save(tensors))
+    assert report.is_whole
+    load_backbone("resnet18", weights=save(tensors)).build()
+
+
+def test_a_network_that_is_all_head_takes_a_new_one(save):
+    _, report = load_model("dense", save(create_model("dense")), num_classes=3)
+    assert report.fits and not report.fitted
+
+
+@pytest.mark.parametrize("name", ["timm:resnet18", "torchvision:resnet18"])
+def test_networks_of_others_are_not_for_load_model(save, name):
+    expected = f"{name} is no model of ours, which alone load_model fills; try 'resnet18', or train with backbone="
+    with pytest.raises(UnknownNameError, match=expected):
+        load_model(name, save(build("timm")))
+    assert load_backbone(name, weights=save(build("timm"))).weights.report.startswith("120 of 120 tensors fitted")
+
+
+@pytest.mark.parametrize(
+    ("name", "size_px", "message"),
+    [
+        ("lenet", 64, "lenet: images are 64x64 px; this network takes 32x32 px only; choose another --size"),
+        ("alexnet", 32, "alexnet: images are 32x32 px; this network takes 63x63 px or more; choose another"),
+    ],
+)
+def test_a_size_that_the_network_does_not_take_is_refused_at_once(save, name, size_px, message):
+    with pytest.raises(WeightsError, match=message):
+        load_backbone(name, weights=save(create_model(name)), size_px=size_px)
 
 
 def test_an_unknown_model_is_told_with_the_near_ones(save):

@@ -38,24 +38,26 @@ def compare(
     """Measure models in one run: latency, memory, parameters, multiply-adds and, with photos, accuracy."""
     from fieldguide.cli._console import note, print_json, progress_bars
     from fieldguide.compare import compare as compare_models
-    from fieldguide.paths import written_whole
+    from fieldguide.paths import check_place, written_whole
     from fieldguide.report import check_picture_name
 
     try:
         check_picture_name(output)
+        check_place(output)
         with progress_bars() as on_progress:
             comparison = compare_models(
                 names, data=data, data_root=data_root, size_px=size, seconds=seconds, on_progress=on_progress
             )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    with written_whole(output.resolve()) as draft:
-        _draw(comparison, draft, output.suffix)
     if as_json:
         print_json({**comparison.to_dict(), "picture": str(output)})
-        return
-    _print_comparison(comparison)
-    note(f"the picture is in {output}")
+    else:
+        _print_comparison(comparison)
+    with written_whole(output.resolve()) as draft:  # last: whatever becomes of it, the measurements are told
+        _draw(comparison, draft, output.suffix)
+    if not as_json:
+        note(f"the picture is in {output}")
 
 
 def _print_comparison(comparison: "Comparison") -> None:

@@ -10,15 +10,26 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def create_timm_model(name: str, *, in_channels: int = 3, **arguments: Any) -> "nn.Module":  # noqa: ANN401 - timm's
+def create_timm_model(
+    name: str,
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    **arguments: Any,  # noqa: ANN401 - timm's
+) -> "nn.Module":
     """Build timm's model of that name, freshly initialised.
 
     Raises:
         UnknownNameError: timm has no such model.
+        ValueError: num_classes or in_channels is out of its range.
     """
+    from fieldguide.layers.checks import check_arguments
+
+    check_arguments(num_classes=num_classes, in_channels=in_channels)
     timm = import_timm()
     if not timm.is_model(name):
         hint = did_you_mean(name, timm.list_models()) or "; timm.list_models() lists them"
         raise UnknownNameError(f"timm has no model called {name!r}{hint}")
-    network: nn.Module = timm.create_model(name, pretrained=False, in_chans=in_channels, **arguments)
+    sizes = {"num_classes": num_classes, "in_chans": in_channels}
+    network: nn.Module = timm.create_model(name, pretrained=False, **sizes, **arguments)
     return network

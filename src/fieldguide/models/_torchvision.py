@@ -24,7 +24,11 @@ def create_torchvision_model(
 
     Raises:
         UnknownNameError: torchvision has no such model.
+        ValueError: num_classes or in_channels is out of its range.
     """
+    from fieldguide.layers.checks import check_arguments
+
+    check_arguments(num_classes=num_classes, in_channels=in_channels)
     import_torchvision()
     from torchvision import models
 

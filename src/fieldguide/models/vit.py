@@ -61,7 +61,7 @@ class PatchEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         patches = self.conv(images)
         tokens = patches.flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
         return tokens + self._positions_of(patches.shape[-2], patches.shape[-1])
 
     def _positions_of(self, height: int, width: int) -> Tensor:

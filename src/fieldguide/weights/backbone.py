@@ -88,6 +88,6 @@ def load_backbone(
     else:
         from fieldguide.weights.own_weights import load_own_weights
 
-        loaded, preprocess = load_own_weights(name, file)
+        loaded, preprocess = load_own_weights(name, file, size_px)
     changes = {k: v for k, v in {"size_px": size_px, "fit": fit}.items() if v is not None}
     return Backbone(name, loaded, replace(preprocess, **changes))  # type: ignore[arg-type]  # checked there

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fieldguide.errors import WeightsError
-from fieldguide.models import create_model
+from fieldguide.errors import UnknownNameError, WeightsError
+from fieldguide.models import TIMM_PREFIX, TORCHVISION_PREFIX, create_model
 from fieldguide.weights.layouts import HEADS, Layout, layouts_of
-from fieldguide.weights.tensors import Tensors, read_tensors
+from fieldguide.weights.tensors import Tensors, check_numbers, read_tensors
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +47,7 @@ class LoadReport:
     def fits(self) -> bool:
         """Whether all of the body fitted; a head of its own size is expected."""
         names = [*self.missing, *self.left_over, *(name for name, *_ in self.misshapen)]
-        return bool(self.fitted) and all(name.startswith(HEADS) for name in names)
+        return all(name.startswith(HEADS) for name in names)
 
     def __str__(self) -> str:
         total = len(self.fitted) + len(self.missing) + len(self.misshapen)
@@ -87,6 +87,11 @@ def load_model(
     """
     import torch
 
+    if name.startswith((TIMM_PREFIX, TORCHVISION_PREFIX)):
+        raise UnknownNameError(
+            f"{name} is no model of ours, which alone load_model fills; try {name.partition(':')[2]!r}, or "
+            f"train with backbone={name!r}"
+        )
     network = create_model(name, **arguments)
     tensors, report = fit_tensors(name, network, read_tensors(Path(weights)))
     network.load_state_dict({key: torch.from_numpy(t.copy()) for key, t in tensors.items()}, strict=False)
@@ -104,10 +109,13 @@ def fit_tensors(name: str, network: "nn.Module", tensors: Tensors) -> tuple[Tens
     Raises:
         WeightsError: the body does not fit; the message says which tensors speak against it.
     """
+    check_numbers(tensors)
     layout = detect_layout(name, network, tensors)
     found = dict(layout.to_ours(tensors))
     adapted = _adapt_first_filters(_shapes(network), found)
-    report = replace(compare(network, found), layout=layout.source, adapted=adapted)
+    _count_from_zero(network, found)
+    source = layout.source if layout.count(tensors) else ""
+    report = replace(compare(network, found), layout=source, adapted=adapted)
     if not report.fits:
         raise WeightsError(f"the weights don't fit {name}: {report}; pass weights of this architecture")
     return {key: found[key] for key in report.fitted}, report
@@ -128,6 +136,14 @@ def compare(network: "nn.Module", tensors: Tensors) -> LoadReport:
 
 def _shapes(network: "nn.Module") -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _count_from_zero(network: "nn.Module", found: dict[str, npt.NDArray[Any]]) -> None:
+    """Add the counters of batches that some files leave out: only training with momentum None would read them."""
+    for name in network.state_dict():
+        module, _, tensor = name.rpartition(".")
+        if tensor == "num_batches_tracked" and f"{module}.running_mean" in found:
+            found.setdefault(name, np.array(0))
 
 
 def detect_layout(name: str, network: "nn.Module", tensors: Tensors) -> Layout:

@@ -43,17 +43,19 @@ LITE0 = InstalledWeights(
 INSTALLED = {"efficientnet_lite0": LITE0}
 
 
-def load_own_weights(name: str, file: Path | None) -> tuple[Weights, Preprocess]:
+def load_own_weights(name: str, file: Path | None, size_px: int | None) -> tuple[Weights, Preprocess]:
     """Load weights of a registered model without its classifier, and the preprocessing they were trained with.
 
     Args:
         name: of the model.
         file: a .safetensors file in our layout or in one that is known for the model; None for installed weights.
+        size_px: the size that pictures shall have; None for the weights' own.
 
     Raises:
         UnknownNameError: there is no such model.
-        WeightsError: no weights are installed for this model, or the file can't be read, or does not fit. (A wrong
-            checksum of the installed ones raises on the first read.)
+        WeightsError: no weights are installed for this model, the file can't be read or does not fit, or the
+            network does not take pictures of size_px. (A wrong checksum of the installed ones raises on the first
+            read.)
     """
     if file is None and name in INSTALLED:  # without a look at the registry, which would load torch
         return Weights(_installed_lite0, LITE0.fingerprint), LITE0.preprocess
@@ -69,6 +71,11 @@ def load_own_weights(name: str, file: Path | None) -> tuple[Weights, Preprocess]
     tensors, report = fit_tensors(name, network, read_tensors(file))
     body = _body(tensors)
     preprocess = _preprocess(name, report.layout, references.get(report.layout))
+    side = size_px or preprocess.size_px
+    try:
+        network.input_size.check(torch.empty(1, 1, side, side, device="meta"))  # type: ignore[union-attr, operator]
+    except ValueError as error:
+        raise WeightsError(f"{name}: {error}; choose another --size") from error
     return Weights(lambda: body, report=str(report)), preprocess
 
 

@@ -62,11 +62,40 @@ def read_tensors(path: Path) -> dict[str, npt.NDArray[Any]]:
 
     check_is_file(path)
     try:
-        return dict(load_file(path))
+        try:
+            return dict(load_file(path))
+        except TypeError:  # bfloat16, which numpy lacks
+            return _read_by_torch(path)
     except Exception as error:  # its own type, OSError, or TypeError for a dtype that numpy lacks
         raise WeightsError(
-            f"{path} can't be read as safetensors: {error}; expected tensors of float32 or float16"
+            f"{path} can't be read as safetensors: {error}; expected a whole .safetensors file of floats; a .pth "
+            "or .pt needs code to load: where you trust it, save its tensors by safetensors.torch.save_file"
         ) from error
+
+
+def _read_by_torch(path: Path) -> dict[str, npt.NDArray[Any]]:
+    import torch
+    from safetensors.torch import load_file
+
+    tensors = load_file(path).items()
+    return {name: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for name, t in tensors}
+
+
+def check_numbers(tensors: Tensors) -> None:
+    """Refuse what can be no network's weights; only counters may be whole numbers.
+
+    Raises:
+        WeightsError: a tensor holds nan or infinity, or is not of floats.
+    """
+    for name, array in tensors.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if array.dtype.kind != "f":
+            raise WeightsError(
+                f"the tensor {name!r} is of {array.dtype}; weights are of floats; pass them unquantised"
+            )
+        if not np.isfinite(array).all():
+            raise WeightsError(f"the tensor {name!r} holds nan or infinity: the weights are damaged; pass others")
 
 
 def check_is_file(path: Path) -> None:

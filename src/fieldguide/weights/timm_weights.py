@@ -8,7 +8,8 @@ from fieldguide.data.preprocess import Preprocess
 from fieldguide.errors import WeightsError, first_line
 from fieldguide.libraries import import_timm
 from fieldguide.models import TIMM_PREFIX, create_model
-from fieldguide.weights.tensors import Tensors, Weights, read_tensors
+from fieldguide.weights.loading import compare
+from fieldguide.weights.tensors import Tensors, Weights, check_numbers, read_tensors
 
 
 def load_timm_weights(name: str, file: Path | None, size_px: int | None) -> tuple[Weights, Preprocess]:
@@ -35,7 +36,8 @@ def load_timm_weights(name: str, file: Path | None, size_px: int | None) -> tupl
     around = tuple(f"{head.rpartition('.')[0] or head}." for head in heads)
     wanted = network.state_dict()
     body = {k: v for k, v in tensors.items() if k in wanted or not k.startswith(around)}
-    return Weights(lambda: body), _to_preprocess(config)
+    check_numbers(body)
+    return Weights(lambda: body, report=str(compare(network, body)) if file else None), _to_preprocess(config)
 
 
 def preprocess_of(timm_name: str) -> Preprocess:
