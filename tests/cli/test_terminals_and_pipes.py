@@ -140,6 +140,71 @@ def test_ctrl_c_while_it_starts_is_one_line_too(tmp_path):
     assert errors == b"fieldguide: interrupted; what was finished is kept\n"
 
 
+def run_interrupted(code: str, folder: Path, **options) -> subprocess.CompletedProcess:
+    """Run the command line in a process whose subcommands are what ``code`` puts in their place."""
+    (folder / "swallows.py").write_text(
+        "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    pass\n"
+    )
+    source = (
+        f"import os, signal, sys, time\nsys.path.insert(0, {str(folder)!r})\nimport fieldguide.cli as cli\n{code}"
+    )
+    command = [sys.executable, "-c", f"{source}\ncli._run = work\ncli.main()"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, **options)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "work",
+    [
+        "import swallows; print('imported', flush=True); time.sleep(30)",  # compiled modules swallow it so
+        "os.kill(os.getpid(), signal.SIGINT)",
+        "try: os.kill(os.getpid(), signal.SIGINT)\n    except KeyboardInterrupt: raise RuntimeError('torn')",
+    ],
+    ids=["in an import", "at work", "turned into an error"],
+)
+def test_ctrl_c_is_neither_lost_nor_an_error(work, tmp_path):
+    result = run_interrupted(f"def work():\n    {work}", tmp_path)
+    assert result.stderr == "fieldguide: interrupted; what was finished is kept\n"
+    assert result.returncode in INTERRUPTED
+    assert result.stdout == ("imported\n" if "swallows" in work else "")
+
+
+@posix_only
+def test_ctrl_c_pressed_twice_does_not_wait_for_an_import(tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(0.1)\n"
+        "print('waits', flush=True)\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n"
+    )
+    result = run_interrupted("def work(): import slow", tmp_path)
+    assert (result.stdout, result.stderr) == ("waits\n", "fieldguide: interrupted; what was finished is kept\n")
+    assert result.returncode in INTERRUPTED
+
+
+@posix_only
+def test_ctrl_c_waits_until_a_lock_is_given_back_but_not_for_a_condition(tmp_path):
+    code = (
+        "import threading\n"
+        "held = compile('lock = Lock(); lock.acquire(); kill(); lock.release()', 'x', 'exec')\n"
+        "def kill(): os.kill(os.getpid(), signal.SIGINT)\n"
+        "def work():\n"
+        "    names = {**vars(threading), 'kill': kill}; exec(held, names)\n"
+        "    print(names['lock'].locked(), flush=True)\n"
+        "    condition = threading.Condition()\n"
+        "    with condition: condition.wait(30)\n"
+    )
+    result = run_interrupted(code, tmp_path)
+    assert (result.stdout, result.stderr) == ("False\n", "fieldguide: interrupted; what was finished is kept\n")
+    assert result.returncode in INTERRUPTED
+
+
+@posix_only
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path):
+    code = "def work():\n    os.kill(os.getpid(), signal.SIGINT)\n    print('done')\n    return 0"
+    ignore = "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    result = run_interrupted(ignore + code, tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
 # Names in every script, where the terminal speaks another
 
 

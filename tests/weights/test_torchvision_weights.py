@@ -1,5 +1,7 @@
 """Weights of torchvision's models: from a file, from torch's hub, and what is said where that is out of reach."""
 
+import urllib.request
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -56,9 +58,17 @@ def test_weights_that_scale_their_images_inside_are_given_what_they_were_trained
     assert preprocess_of("efficientnet_b0") == Preprocess(size_px=224, interpolation="bicubic", **IMAGENET)
 
 
-def test_what_the_hub_has_kept_is_not_fetched_again(tmp_path, monkeypatch):
+@pytest.fixture
+def no_net(tmp_path, monkeypatch):
+    """A hub of the test's own, and a way to the net where nothing answers."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nothing answers
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it remembers the proxies of its first use
+
+
+@pytest.mark.usefixtures("no_net")
+def test_what_the_hub_has_kept_is_not_fetched_again(tmp_path):
     network = build("resnet18")
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     torch.save(network.state_dict(), tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth")
@@ -67,9 +77,8 @@ def test_what_the_hub_has_kept_is_not_fetched_again(tmp_path, monkeypatch):
         assert_close(load_backbone("torchvision:resnet18").build()(images), pooled(network, images))
 
 
-def test_where_nothing_answers_the_way_on_is_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+@pytest.mark.usefixtures("no_net")
+def test_where_nothing_answers_the_way_on_is_told(tmp_path):
     expected = (
         r"the weights of torchvision:resnet18 could not be downloaded from https://download\.pytorch\.org/models/"
         r"resnet18-f37072fd\.pth: .*refused.*; offline, fetch that file on another computer and put it into "

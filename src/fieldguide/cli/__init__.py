@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from fieldguide.cli import _interrupts
 from fieldguide.errors import FieldguideError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -20,19 +21,12 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of photos come in every script, terminals don't
+    _interrupts.watch()
     try:
         code = _run()
         sys.stdout.flush()
-    except FieldguideError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        code = _INTERRUPTED
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        _discard_output()
-        code = 0
-    except OSError as error:
-        _discard_output()
-        fail(f"{error.filename2 or error.filename or 'the output'}: {error.strerror or error}")
+    except (Exception, KeyboardInterrupt) as error:
+        code = _explain(error)
     if code == _INTERRUPTED:
         print("fieldguide: interrupted; what was finished is kept", file=sys.stderr)
     gc.freeze()  # else Python looks for garbage in all that was ever imported, a tenth of a second, only to exit
@@ -65,6 +59,21 @@ def _run() -> int:
         command = context.command_path if context else "fieldguide"
         fail(f"{_with_value(describe(), error) or 'no command was given'}. See: {command} --help")
     return code if isinstance(code, int) else 0
+
+
+def _explain(error: BaseException) -> int:
+    """Say in one line what went wrong, and return the exit code. What is no one's mistake but ours is raised."""
+    if isinstance(error, KeyboardInterrupt) or _interrupts.has_arrived():
+        return _INTERRUPTED
+    if isinstance(error, FieldguideError):
+        fail(str(error))
+    if isinstance(error, BrokenPipeError):  # the reader, such as head, has seen enough
+        _discard_output()
+        return 0
+    if isinstance(error, OSError):
+        _discard_output()
+        fail(f"{error.filename2 or error.filename or 'the output'}: {error.strerror or error}")
+    raise error
 
 
 def _with_value(message: str, error: Exception) -> str:

@@ -6,7 +6,6 @@ import json
 import pickle
 import shutil
 import tarfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -284,6 +283,7 @@ def test_a_download_on_first_use_and_none_on_the_second(name, tmp_path, serve, d
     assert (own_cache / "sets").is_dir()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("name", ["eurosat", "dtd", "oxford-iiit-pet", "cifar10", "svhn", "flowers102"])
 def test_a_download_that_fails_says_what_was_tried_and_how_to_go_on(name, tmp_path, serve, download_from):
     (tmp_path / "served").mkdir()
@@ -299,9 +299,7 @@ def test_a_download_that_fails_says_what_was_tried_and_how_to_go_on(name, tmp_pa
             f"{SETS[name].torchvision_name} into a folder and pass it as --data-root"
         )
     del caught
-    with warnings.catch_warnings():  # torchvision leaves the answers open; let them go here, not in a later test
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()  # torchvision leaves the answers open; let them go here, not in a later test
 
 
 def test_an_archive_that_arrived_damaged(tmp_path, serve, download_from):
