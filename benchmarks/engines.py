@@ -47,8 +47,8 @@ def main() -> None:
     if arguments.engine:
         print(json.dumps(measure(arguments.engine, arguments.backbone, arguments.photos, arguments.features)))
         return
-    usable = [entry for entry in ENGINES.entries() if entry.facts["available"]()]
-    engines = [PLAIN, *(e.name for e in sorted(usable, key=lambda e: e.facts["order"]))]
+    usable = [entry for entry in ENGINES.entries() if entry.facts.available()]
+    engines = [PLAIN, *(e.name for e in sorted(usable, key=lambda e: e.facts.order))]
     if "openvino" in engines:
         after = engines.index("openvino") + 1
         engines[after:after] = ONE_PRECISION

@@ -36,11 +36,11 @@ def main() -> None:
     for entry in MODELS.entries():
         if not fnmatch.fnmatch(entry.name, arguments.pattern):
             continue
-        for source, reference in entry.facts["references"].items():
+        for source, reference in entry.facts.references.items():
             if source not in ("timm", "torchvision"):
                 continue
             ours, theirs = partial(create_model, entry.name), partial(create_model, f"{source}:{reference}")
-            times = race(ours, theirs, min(entry.facts["input_size_px"], 224), arguments.repeats)
+            times = race(ours, theirs, min(entry.facts.input_size_px, 224), arguments.repeats)
             row = []
             for what, pairs in times.items():
                 ratio = statistics.median(mine / other for mine, other in pairs)

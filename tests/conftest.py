@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         name = parameters.get("network", parameters.get("name"))
-        if isinstance(name, str) and name in MODELS and MODELS[name].facts["params"] > LARGE_PARAMS:
+        if isinstance(name, str) and name in MODELS and MODELS[name].facts.params > LARGE_PARAMS:
             item.add_marker(pytest.mark.xdist_group("large networks"))
     if not config.getoption("--slow"):
         slow = [item for item in items if item.get_closest_marker("slow")]

@@ -19,7 +19,7 @@ def test_every_column_is_measured_and_the_counts_are_the_declared_ones():
     )
     assert [model.name for model in found.models] == ["efficientnet_lite0", "resnet18"]
     for model in found.models:
-        assert model.params == MODELS[model.name].facts["params"] and model.input_shape == (3, 64, 64)
+        assert model.params == MODELS[model.name].facts.params and model.input_shape == (3, 64, 64)
         assert model.macs == total_macs(create_on_meta(model.name), (1, 3, 64, 64))
         assert sorted(model.latency) == [1, 32]
         assert all(part.batch_size == size and part.rounds == 5 for size, part in model.latency.items())

@@ -61,7 +61,7 @@ def test_picks_the_last_node_at_each_stride(name):
 
 def least_of_each_family() -> list[str]:
     least = {}
-    for entry in sorted(MODELS.entries(), key=lambda entry: -entry.facts["macs"]):
+    for entry in sorted(MODELS.entries(), key=lambda entry: -entry.facts.macs):
         least[entry.factory.__module__] = entry.name
     return sorted(least.values())
 

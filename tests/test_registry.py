@@ -14,8 +14,8 @@ from fieldguide.registry import Registry
 BIRDS = Registry('bird', __name__)
 EGGS = Registry('egg', __name__, listing='look into the nest')
 """,
-    "owls.py": "from . import BIRDS\n\n@BIRDS.register(legs=2)\ndef barn_owl(): return 'hoo'\n",
-    "ducks.py": "from . import BIRDS\n\n@BIRDS.register('pond-duck', legs=2)\ndef make_duck(): return 'quack'\n",
+    "owls.py": "from . import BIRDS\n\nBIRDS.add('barn_owl', lambda: 'hoo', 2)\n",
+    "ducks.py": "from . import BIRDS\n\nBIRDS.add('pond-duck', lambda: 'quack', 2)\n",
     "_private.py": "raise RuntimeError('a module with an underscore is not a plug-in')\n",
 }
 
@@ -35,9 +35,9 @@ def test_every_module_of_the_package_registers_itself(birds):
     assert birds.names() == ["barn_owl", "pond-duck"]
     assert [entry.name for entry in birds.entries()] == birds.names()
     assert birds["pond-duck"].factory() == "quack"
-    assert birds["barn_owl"].facts == {"legs": 2}
+    assert birds["barn_owl"].facts == 2
     assert "barn_owl" in birds
-    assert "make_duck" not in birds
+    assert "robin" not in birds
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_name_that_is_found_imports_no_further_modules(birds):
 def test_a_name_is_registered_once(birds):
     with pytest.raises(ValueError, match="bird 'robin' is registered twice; names must be unique"):
         for _ in range(2):
-            birds.register("robin")(lambda: None)
+            birds.add("robin", lambda: None, 2)
 
 
 def test_a_plug_in_that_fails_says_so_each_time(birds, tmp_path):

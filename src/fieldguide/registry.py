@@ -4,12 +4,13 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from fieldguide.errors import UnknownNameError
 
 T = TypeVar("T", bound=Callable[..., Any])
+Facts = TypeVar("Facts")
 
 
 def did_you_mean(name: str, known: Iterable[str], *, at_most: int = 3) -> str:
@@ -19,16 +20,16 @@ def did_you_mean(name: str, known: Iterable[str], *, at_most: int = 3) -> str:
 
 
 @dataclass(frozen=True)
-class Entry(Generic[T]):
+class Entry(Generic[T, Facts]):
     """One registered name: its factory and the facts stated beside it."""
 
     name: str
     factory: T
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts
 
 
-class Registry(Generic[T]):
-    """Factories by name, found by importing every module of one package on first use.
+class Registry(Generic[T, Facts]):
+    """Factories and facts by name, found by importing every module of one package on first use.
 
     Args:
         kind: what the names name, for messages: ``"model"``.
@@ -40,22 +41,20 @@ class Registry(Generic[T]):
         self.kind = kind
         self._package = package
         self._listing = listing
-        self._entries: dict[str, Entry[T]] = {}
+        self._entries: dict[str, Entry[T, Facts]] = {}
         self._discovered = False
 
-    def register(self, name: str | None = None, **facts: object) -> Callable[[T], T]:
-        """Decorate a factory; it is known by ``name``, or by its own name."""
+    def add(self, name: str, factory: T, facts: Facts) -> None:
+        """Make a factory known by ``name``.
 
-        def add(factory: T) -> T:
-            key = name or factory.__name__
-            if key in self._entries:
-                raise ValueError(f"{self.kind} {key!r} is registered twice; names must be unique")
-            self._entries[key] = Entry(key, factory, facts)
-            return factory
+        Raises:
+            ValueError: the name is taken.
+        """
+        if name in self._entries:
+            raise ValueError(f"{self.kind} {name!r} is registered twice; names must be unique")
+        self._entries[name] = Entry(name, factory, facts)
 
-        return add
-
-    def __getitem__(self, name: str) -> Entry[T]:
+    def __getitem__(self, name: str) -> Entry[T, Facts]:
         """Return the entry of that name.
 
         Raises:
@@ -78,7 +77,7 @@ class Registry(Generic[T]):
         self._discover()
         return sorted(self._entries)
 
-    def entries(self) -> list[Entry[T]]:
+    def entries(self) -> list[Entry[T, Facts]]:
         """Return every entry, sorted by name."""
         return [self._entries[name] for name in self.names()]
 

@@ -40,7 +40,11 @@ def test_json(run):
     ("arguments", "message"),
     [
         (("resnet181",), "no model is called 'resnet181', did you mean 'resnet18'.*"),
-        (("resnet18", "--batch", "1,x"), "Invalid value: --batch is '1,x'; it must be sizes from 1, such as .*"),
+        (
+            ("resnet18", "--batch", "1,x"),
+            "Invalid value: --batch is '1,x'; it must be sizes from 1 to 1000000, such as .*",
+        ),
+        (("resnet18", "--batch", "9" * 20), "Invalid value: --batch is '9{20}'; .*"),
         (("resnet18", "--batch", "0"), "Invalid value: --batch is '0'; .*"),
         (("resnet18", "--batch", ""), "Invalid value: --batch is ''; .*"),
         (("resnet18", "--limit", "0"), r"Invalid value: --limit is 0\.0; it must be a number of gigabytes .*"),

@@ -1,6 +1,7 @@
 """``fieldguide models``, as a process."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_they_can_be_ordered(run, sort):
     assert [facts[sort] for facts in found] == sorted(facts[sort] for facts in found)
     first = found[0]
     entry = MODELS[first["name"]]
-    assert first == {"name": entry.name, **entry.facts, "weights": first["weights"]}
+    assert first == {"name": entry.name, **asdict(entry.facts), "weights": first["weights"]}
 
 
 @pytest.mark.parametrize(

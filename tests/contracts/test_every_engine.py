@@ -1,6 +1,7 @@
 """What every engine that runs here promises; a new engine is covered by being registered."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from fieldguide.training.logistic_regression import fit_head
 from fieldguide.weights import Backbone, load_backbone
 from fieldguide.weights.tensors import Weights
 
-HERE = [entry.name for entry in ENGINES.entries() if entry.facts["available"]()]
+HERE = [entry.name for entry in ENGINES.entries() if entry.facts.available()]
 PICTURES = np.kron(  # 60 that no network confuses: 8 x 8 coloured squares, of 8 pixels each
     np.random.default_rng(0).integers(0, 255, (60, 8, 8, 3), np.uint8), np.ones((1, 8, 8, 1), np.uint8)
 )
@@ -213,7 +214,7 @@ def test_runs_any_network_on_pictures_of_its_channels(name, model, channels, arg
 
 
 def test_the_fastest_that_runs_here_is_chosen():
-    by_speed = sorted(HERE, key=lambda name: ENGINES[name].facts["order"])
+    by_speed = sorted(HERE, key=lambda name: ENGINES[name].facts.order)
     assert choose_engine() == choose_engine("auto") == by_speed[0]
     assert [choose_engine(name) for name in HERE] == HERE
     assert "torch-cpu" in HERE
@@ -226,7 +227,7 @@ def test_every_engine_says_what_it_is(engine):
 
 def pretend(monkeypatch, available: dict[str, bool]) -> None:
     for entry in ENGINES.entries():
-        facts = {**entry.facts, "available": lambda name=entry.name: available.get(name, False)}
+        facts = replace(entry.facts, available=lambda name=entry.name: available.get(name, False))
         monkeypatch.setitem(ENGINES._entries, entry.name, Entry(entry.name, entry.factory, facts))
 
 

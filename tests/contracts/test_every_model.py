@@ -134,22 +134,22 @@ def test_one_image_alone_equals_the_same_image_in_a_batch(network):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_has_as_many_parameters_as_declared(name):
-    assert sum(p.numel() for p in on_meta(name).parameters()) == MODELS[name].facts["params"]
+    assert sum(p.numel() for p in on_meta(name).parameters()) == MODELS[name].facts.params
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_does_as_many_multiply_adds_as_declared(name):
-    side, channels = MODELS[name].facts["input_size_px"], parameter_default(name, "in_channels")
+    side, channels = MODELS[name].facts.input_size_px, parameter_default(name, "in_channels")
     network = on_meta(name)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, channels, side, side, device="meta"))
-    assert counter.get_total_flops() == 2 * MODELS[name].facts["macs"]
+    assert counter.get_total_flops() == 2 * MODELS[name].facts.macs
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_takes_images_of_any_channels(name, channels):
-    side = MODELS[name].facts["input_size_px"]
+    side = MODELS[name].facts.input_size_px
     network = on_meta(name, num_classes=2, in_channels=channels)
     assert network(torch.zeros(2, channels, side, side, device="meta")).shape == (2, 2)
 
@@ -170,9 +170,9 @@ def test_its_form_for_small_images_takes_them_and_keeps_more_of_them(name, side)
 @pytest.mark.parametrize("name", NAMES)
 def test_says_where_it_comes_from(name):
     facts = MODELS[name].facts
-    assert facts["source"].startswith("https://")
-    assert 1943 <= facts["year"] <= 2026
-    assert facts["input_size_px"] >= 28
+    assert facts.source.startswith("https://")
+    assert 1943 <= facts.year <= 2026
+    assert facts.input_size_px >= 28
     assert MODELS[name].factory.__doc__
 
 

@@ -1,6 +1,7 @@
 """Peak memory in real processes: measured, held to a limit, and really killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,6 +96,14 @@ def test_a_child_that_goes_over_the_limit_is_ended_and_the_last_good_batch_known
 
 
 @linux_only
+def test_what_the_system_refuses_is_told_in_gigabytes():
+    """A million images at once are 49 GB; where a machine has them, the limit is reached."""
+    found = measure_memory("resnet18", [1_000_000], input_shape=(3, 64, 64), limit_bytes=400 * MB).batches[0]
+    assert found.is_out_of_memory
+    assert re.fullmatch(r"out of memory: 49\.15 GB more could not be had|went over 0\.40 GB", found.fault)
+
+
+@linux_only
 def test_a_child_that_the_system_kills_is_told_of_and_the_caller_lives():
     """SIGKILL is what the kernel sends when memory runs out; here a thread sends it to the second child."""
     killed = []
@@ -179,7 +188,7 @@ def test_a_system_that_does_not_say_is_an_error(monkeypatch):
 
 def test_nonsense_is_refused_before_any_process_starts(monkeypatch):
     monkeypatch.setattr(memory.subprocess, "Popen", None)
-    for sizes in ([], [0, 1], [4, -1]):
+    for sizes in ([], [0, 1], [4, -1], [1, 10**9]):
         with pytest.raises(ValueError, match=rf"batch sizes are \[{', '.join(map(str, sizes))}\]"):
             measure_memory("resnet18", sizes, input_shape=SHAPE)
     with pytest.raises(ValueError, match="limit_bytes is 0"):

@@ -18,7 +18,7 @@ from fieldguide.weights import Backbone, load_backbone
 from fieldguide.weights.tensors import Weights, serialise
 
 pytestmark = pytest.mark.skipif(
-    not ENGINES["openvino"].facts["available"](), reason="needs OpenVINO, which is not installed"
+    not ENGINES["openvino"].facts.available(), reason="needs OpenVINO, which is not installed"
 )
 PICTURES = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), np.uint8)
 NOT_AGAIN = "it was converted again"

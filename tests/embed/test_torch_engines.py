@@ -27,7 +27,7 @@ def test_a_machine_without_a_sign_of_cuda_imports_no_torch_to_find_out():
 def test_with_a_sign_of_cuda_torch_decides(monkeypatch, has):
     monkeypatch.setattr(torch_engines.Path, "exists", lambda path: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has)
-    assert ENGINES["torch-cuda"].facts["available"]() is has
+    assert ENGINES["torch-cuda"].facts.available() is has
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_apples_gpu_is_on_apples_processors(monkeypatch, system, machine, torch_
     monkeypatch.setattr(torch_engines.sys, "platform", system)
     monkeypatch.setattr(torch_engines.platform, "machine", lambda: machine)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: torch_says)
-    assert ENGINES["torch-mps"].facts["available"]() is expected
+    assert ENGINES["torch-mps"].facts.available() is expected
 
 
 def test_memory_is_kept_where_there_is_a_glibc(monkeypatch):

@@ -50,9 +50,9 @@ def multiply_adds(num_blocks, channels, side=224, num_classes=1000):
 @pytest.mark.parametrize(("factory", "num_blocks", "channels", "params", "macs", "rate"), SIZES)
 def test_is_as_large_as_the_paper_says(factory, num_blocks, channels, *, params, macs, rate):
     facts = MODELS[factory.__name__].facts
-    assert round(facts["params"] / 1e6) == params
-    assert round(facts["macs"] / 1e9, 1) == macs
-    assert facts["macs"] == multiply_adds(num_blocks, channels)
+    assert round(facts.params / 1e6) == params
+    assert round(facts.macs / 1e9, 1) == macs
+    assert facts.macs == multiply_adds(num_blocks, channels)
     assert inspect.signature(factory).parameters["drop_path_rate"].default == rate
 
 

@@ -53,8 +53,8 @@ def test_global_response_norm_of_an_empty_map_has_a_gradient():
 def test_is_as_large_as_its_authors_say(size, num_blocks, channels, params, macs):
     name = f"convnext_v2_{size}"
     facts = MODELS[name].facts
-    assert facts["params"] / 1e6 == pytest.approx(params, rel=0.01)
-    assert facts["macs"] / 1e9 == pytest.approx(macs, rel=0.01)
+    assert facts.params / 1e6 == pytest.approx(params, rel=0.01)
+    assert facts.macs / 1e9 == pytest.approx(macs, rel=0.01)
     with torch.device("meta"):
         network = create_model(name)
     assert network.forward_features(torch.zeros(1, 3, 224, 224, device="meta")).shape == (1, 8 * channels, 7, 7)
@@ -71,8 +71,8 @@ def test_differs_from_the_first_version_by_the_norm_and_the_scale(size):
     first, second = (MODELS[f"{family}_{size}"].facts for family in ("convnext", "convnext_v2"))
     num_blocks, channels = next(row[1:3] for row in SIZES if row[0] == size)
     in_blocks = sum(count * channels * 2**stage for stage, count in enumerate(num_blocks))
-    assert second["params"] - first["params"] == 7 * in_blocks
-    assert second["macs"] == first["macs"]
+    assert second.params - first.params == 7 * in_blocks
+    assert second.macs == first.macs
 
 
 def test_defaults_of_stochastic_depth():

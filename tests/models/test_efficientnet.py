@@ -15,7 +15,7 @@ PHI = (0, 0.5, 1, 2, 3.5, 5, 6, 7)  # that fit the published coefficients best
 
 @pytest.mark.parametrize("number", range(8))
 def test_the_published_coefficients_follow_the_compound_rule(number):
-    scale, side = SCALES[number], MODELS[f"efficientnet_b{number}"].facts["input_size_px"]
+    scale, side = SCALES[number], MODELS[f"efficientnet_b{number}"].facts.input_size_px
     assert scale.width == pytest.approx(1.1 ** PHI[number], rel=0.05)
     assert side == pytest.approx(224 * 1.15 ** PHI[number], rel=0.05)
     assert 0.86 <= scale.depth / 1.2 ** PHI[number] <= 1.01  # the deepest fall behind
@@ -36,8 +36,8 @@ def test_twice_the_resources_for_each_step_of_phi():
 )  # fmt: skip
 def test_each_scale_costs_what_table_2_says(number, billions_of_multiply_adds, millions_of_parameters):
     facts = MODELS[f"efficientnet_b{number}"].facts
-    assert facts["macs"] / 1e9 == pytest.approx(billions_of_multiply_adds, rel=0.05)
-    assert facts["params"] / 1e6 == pytest.approx(millions_of_parameters, rel=0.03)
+    assert facts.macs / 1e9 == pytest.approx(billions_of_multiply_adds, rel=0.05)
+    assert facts.params / 1e6 == pytest.approx(millions_of_parameters, rel=0.03)
 
 
 def test_b0_has_5_288_548_parameters():

@@ -40,7 +40,7 @@ def test_stem_last_convolution_and_the_depth_of_the_outer_stages_are_not_scaled(
 
 @pytest.mark.parametrize(("number", "millions"), [(0, 4.7), (1, 5.4), (2, 6.1), (3, 8.2), (4, 13.0)])
 def test_has_as_many_parameters_as_published(number, millions):
-    assert round(MODELS[f"efficientnet_lite{number}"].facts["params"] / 1e6, 1) == millions
+    assert round(MODELS[f"efficientnet_lite{number}"].facts.params / 1e6, 1) == millions
 
 
 @pytest.mark.parametrize("kernel_size", [3, 5])

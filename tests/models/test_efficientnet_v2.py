@@ -44,8 +44,8 @@ def test_the_stages_of_s_are_table_4():
 )
 def test_each_costs_what_table_7_says(size, billions_of_multiply_adds, millions_of_parameters):
     facts = MODELS[f"efficientnet_v2_{size}"].facts
-    assert facts["macs"] / 1e9 == pytest.approx(billions_of_multiply_adds, rel=0.06)
-    assert facts["params"] / 1e6 == pytest.approx(millions_of_parameters, rel=0.03)
+    assert facts.macs / 1e9 == pytest.approx(billions_of_multiply_adds, rel=0.06)
+    assert facts.params / 1e6 == pytest.approx(millions_of_parameters, rel=0.03)
 
 
 @pytest.mark.parametrize(("size", "same"), [("s", False), ("m", False), ("l", False), ("xl", True)])

@@ -41,7 +41,7 @@ def test_each_layer_has_as_many_parameters_as_by_hand():
 
 @pytest.mark.parametrize("name", COST)
 def test_declares_the_multiply_adds_that_come_out_by_hand(name):
-    assert MODELS[name].facts["macs"] == COST[name][0]
+    assert MODELS[name].facts.macs == COST[name][0]
 
 
 @pytest.mark.parametrize(("name", "millions"), [("mlp", 0.08), ("one_conv", 0.19), ("multilayer_cnn", 0.47)])

@@ -19,7 +19,7 @@ def test_multiply_adds_come_out_by_hand():
     outputs = [6 * 28 * 28, 16 * 10 * 10, 120, 64, 10]
     inputs = [3 * 25, 6 * 25, 16 * 25, 120, 64]  # of each output
     products = sum(out * of_each for out, of_each in zip(outputs, inputs, strict=True))
-    assert MODELS["lenet"].facts["macs"] == products == 649_120
+    assert MODELS["lenet"].facts.macs == products == 649_120
     assert round((products + sum(outputs)) / 1e6, 2) == 0.66  # with the additions of biases
 
 

@@ -31,8 +31,8 @@ def test_there_is_a_stage_for_each_resolution(name, expected):
 )
 def test_costs_what_table_3_says(name, millions_of_multiply_adds, millions_of_parameters):
     facts = MODELS[name].facts
-    assert facts["macs"] / 1e6 == pytest.approx(millions_of_multiply_adds, rel=0.02)
-    assert facts["params"] / 1e6 == pytest.approx(millions_of_parameters, rel=0.02)
+    assert facts.macs / 1e6 == pytest.approx(millions_of_multiply_adds, rel=0.02)
+    assert facts.params / 1e6 == pytest.approx(millions_of_parameters, rel=0.02)
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("mobilenet_v3_large", 8), ("mobilenet_v3_small", 9)])

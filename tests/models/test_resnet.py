@@ -79,8 +79,8 @@ def test_the_3x3_convolution_has_the_groups_the_width_and_the_stride(factory, gr
 
 
 def test_the_lesson_counts_as_many_parameters():
-    assert MODELS["resnext50_32x4d"].facts["params"] == 25_028_904
-    assert MODELS["resnet50"].facts["params"] == 25_557_032
+    assert MODELS["resnext50_32x4d"].facts.params == 25_028_904
+    assert MODELS["resnet50"].facts.params == 25_557_032
 
 
 @pytest.mark.parametrize(

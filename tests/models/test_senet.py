@@ -17,7 +17,7 @@ def test_adds_the_parameters_of_the_papers_formula(name, plain):
     weights = sum(2 * count * channels**2 // 16 for count, channels in stages)
     biases = sum(count * (channels + channels // 16) for count, channels in stages)
     assert weights == 2_514_944
-    assert MODELS[name].facts["params"] - MODELS[plain].facts["params"] == weights + biases
+    assert MODELS[name].facts.params - MODELS[plain].facts.params == weights + biases
 
 
 @pytest.mark.parametrize("factory", [se_resnet50, se_resnext50_32x4d])

@@ -55,7 +55,7 @@ def test_normalisation_adds_two_parameters_a_channel(depth):
     plain, normalised = on_meta(f"vgg{depth}"), on_meta(f"vgg{depth}_bn")
     channels = sum(m.out_channels for m in plain.modules() if isinstance(m, nn.Conv2d))
     assert count(normalised) - count(plain) == 2 * channels
-    assert MODELS[f"vgg{depth}_bn"].facts["macs"] == MODELS[f"vgg{depth}"].facts["macs"]
+    assert MODELS[f"vgg{depth}_bn"].facts.macs == MODELS[f"vgg{depth}"].facts.macs
 
 
 def test_vgg16_has_the_lessons_numbers():

@@ -34,7 +34,7 @@ def on_meta(name, **arguments):
 
 @pytest.mark.parametrize(("name", *SHAPE, "params"), SIZES)
 def test_is_as_large_as_the_papers_say(name, *, width, heads, blocks, patch, params):
-    assert MODELS[name].facts["params"] / 1e6 == pytest.approx(params, abs=0.05)
+    assert MODELS[name].facts.params / 1e6 == pytest.approx(params, abs=0.05)
     network = on_meta(name)
     assert [len(stage) for stage in network.stages] == [blocks]
     assert {m.num_heads for m in network.modules() if isinstance(m, SelfAttention)} == {heads}
@@ -49,7 +49,7 @@ def test_multiply_adds_by_hand(name, width, blocks, patch):
     tokens = 1 + patches
     by_block = 12 * tokens * width**2 + 2 * tokens**2 * width
     in_all = patches * patch**2 * 3 * width + blocks * by_block + width * 1000
-    assert MODELS[name].facts["macs"] == in_all
+    assert MODELS[name].facts.macs == in_all
 
 
 def test_answers_by_its_class_token():

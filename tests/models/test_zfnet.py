@@ -34,14 +34,14 @@ def test_each_layer_has_as_many_parameters_as_by_hand(network):
     ]  # fmt: skip
     found = [sum(p.numel() for p in m.parameters()) for m in network.modules() if hasattr(m, "weight")]
     assert found == layers
-    assert sum(layers) == MODELS["zfnet"].facts["params"] == 62_357_608
+    assert sum(layers) == MODELS["zfnet"].facts.params == 62_357_608
 
 
 def test_multiply_adds_come_out_by_hand():
     outputs = [96 * 110**2, 256 * 26**2, 384 * 13**2, 384 * 13**2, 256 * 13**2, 4096, 4096, 1000]
     inputs = [3 * 49, 96 * 25, 256 * 9, 384 * 9, 384 * 9, 9216, 4096, 4096]  # of each output
     products = sum(out * of_each for out, of_each in zip(outputs, inputs, strict=True))
-    assert MODELS["zfnet"].facts["macs"] == products == 1_168_032_896
+    assert MODELS["zfnet"].facts.macs == products == 1_168_032_896
 
 
 def test_normalises_responses_as_alexnet_of_2012():

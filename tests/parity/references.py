@@ -75,6 +75,6 @@ def referenced() -> list:
     return [
         pytest.param(source, reference, entry.name, id=f"{entry.name}-{source}")
         for entry in MODELS.entries()
-        for source, reference in entry.facts["references"].items()
+        for source, reference in entry.facts.references.items()
         if source == "timm" or (source == "torchvision" and not reference.startswith("vit_"))
     ]

@@ -8,9 +8,9 @@ from test_every_reference import TOLERANCE, check_training, relative_difference
 from fieldguide.models import MODELS, create_model
 
 PAIRS = [
-    pytest.param(entry.facts["references"]["torchvision"], entry.name, id=entry.name)
+    pytest.param(entry.facts.references["torchvision"], entry.name, id=entry.name)
     for entry in MODELS.entries()
-    if entry.facts["references"].get("torchvision", "").startswith("vit_")
+    if entry.facts.references.get("torchvision", "").startswith("vit_")
 ]
 
 

@@ -56,12 +56,14 @@ def memory(
 
 
 def _batch_sizes(text: str) -> list[int]:
+    from fieldguide.cost.memory import MOST_IMAGES
+
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError:
         sizes = []
-    if not sizes or min(sizes) < 1:
-        raise typer.BadParameter(f"--batch is {text!r}; it must be sizes from 1, such as 1,8,16")
+    if not sizes or not all(1 <= size <= MOST_IMAGES for size in sizes):
+        raise typer.BadParameter(f"--batch is {text!r}; it must be sizes from 1 to {MOST_IMAGES}, such as 1,8,16")
     return sizes
 
 

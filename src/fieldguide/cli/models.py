@@ -1,5 +1,6 @@
 """``fieldguide models``."""
 
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from fieldguide.cli._app import app
 from fieldguide.cli._options import AsJson
 
 if TYPE_CHECKING:
+    from fieldguide.models import ModelFacts
     from fieldguide.registry import Entry
 
 _LONGEST_LINK = 40
@@ -50,7 +52,7 @@ def models(
     )
 
 
-def _matching(pattern: str) -> "list[Entry[Any]]":
+def _matching(pattern: str) -> "list[Entry[Any, ModelFacts]]":
     from fieldguide.errors import UnknownNameError
     from fieldguide.models import MODELS
     from fieldguide.registry import did_you_mean
@@ -63,10 +65,10 @@ def _matching(pattern: str) -> "list[Entry[Any]]":
     return found
 
 
-def _facts(entry: "Entry[Any]") -> dict[str, Any]:
+def _facts(entry: "Entry[Any, ModelFacts]") -> dict[str, Any]:
     from fieldguide.weights.own_weights import INSTALLED
 
-    return {"name": entry.name, **entry.facts, "weights": "installed" if entry.name in INSTALLED else None}
+    return {"name": entry.name, **asdict(entry.facts), "weights": "installed" if entry.name in INSTALLED else None}
 
 
 def _short(link: str) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,13 +28,21 @@ def main() -> None:
     try:
         facts |= _measure(task)
     except (RuntimeError, MemoryError, ValueError, EngineError) as error:
-        reason = first_line(error)
         wants = isinstance(error, (MemoryError, torch.OutOfMemoryError))
         wants = wants or any(sign in str(error) for sign in _SIGNS_OF_WANT)
-        facts |= {"fault": f"out of memory: {reason}" if wants else reason, "is_out_of_memory": wants}
+        facts |= {"fault": _want(error) if wants else first_line(error), "is_out_of_memory": wants}
     sys.stdout.write(json.dumps(facts))
     sys.stdout.flush()
     os._exit(0)
+
+
+def _want(error: Exception) -> str:
+    """Say what could not be had, where torch says it: in bytes on a processor, in GiB on a graphics card."""
+    asked = re.search(r"tried to allocate (\d+) bytes|Tried to allocate ([\d.]+) GiB", str(error))
+    if asked is None:
+        return "out of memory"
+    num_bytes = int(asked[1]) if asked[1] else float(asked[2]) * 2**30
+    return f"out of memory: {num_bytes / 1e9:.2f} GB more could not be had"
 
 
 def _measure(task: dict[str, Any]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from fieldguide.errors import EngineError
 from fieldguide.progress import Progress, silent
 
 STAGE = "batches"  # of the progress
+MOST_IMAGES = 1_000_000  # of a batch: beyond it torch's indices end, before any memory does
 
 _POLL_S = 0.01
 _CGROUP_FILES = (  # (limit, usage), of version 2 and of version 1
@@ -51,13 +52,15 @@ def measure_memory(
 
     Raises:
         UnknownNameError: there is no such model.
-        ValueError: a batch size or the limit is below 1, there is no batch size, or the network can't take such
-            images.
+        ValueError: there is no batch size, or one that is not from 1 to MOST_IMAGES; the limit is below 1; or the
+            network can't take such images.
         EngineError: this system doesn't say how much memory a process takes.
     """
     sizes = sorted(set(batch_sizes))
-    if not sizes or sizes[0] < 1:
-        raise ValueError(f"batch sizes are {list(batch_sizes)}; they must be 1 or more, and one at least")
+    if not sizes or sizes[0] < 1 or sizes[-1] > MOST_IMAGES:
+        raise ValueError(
+            f"batch sizes are {list(batch_sizes)}; they must be from 1 to {MOST_IMAGES}, one at least"
+        )
     if limit_bytes is not None and limit_bytes < 1:
         raise ValueError(f"limit_bytes is {limit_bytes}; it must be 1 or more")
     _check_runs(name, input_shape)

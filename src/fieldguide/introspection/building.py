@@ -1,7 +1,6 @@
 """Networks to learn of, not to run: without numbers, and the shape of the images that they are for."""
 
 import contextlib
-import inspect
 from typing import Any
 
 import torch
@@ -41,9 +40,8 @@ def input_shape_of(network: nn.Module, name: str = "") -> tuple[int, int, int]:
             the sides are taken to be 224 px.
     """
     if name in MODELS:
-        entry = MODELS[name]
-        side = entry.facts["input_size_px"]
-        return inspect.signature(entry.factory).parameters["in_channels"].default, side, side
+        facts = MODELS[name].facts
+        return facts.in_channels, facts.input_size_px, facts.input_size_px
     config = getattr(network, "pretrained_cfg", None) or {}  # timm's
     channels, height, width = config.get("input_size") or (3, 224, 224)
     convolution = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)

@@ -22,7 +22,9 @@ A ViT is the one exception: it has tokens and no maps. Its ``dropout`` is of the
 ``forward_features`` gives them normalised, (N, 1 + L, D), the class token first.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fieldguide.registry import Registry
@@ -35,7 +37,32 @@ TORCHVISION_PREFIX = "torchvision:"
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
-MODELS: Registry[Callable[..., Any]] = Registry(
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """What is known of a network without building it; of its default form, with the classes customary for it.
+
+    Args:
+        params: how many it has.
+        macs: multiply-adds of one image of ``input_size_px``, without the additions of biases.
+        in_channels: of the images that it was designed for.
+        input_size_px: the side of these images.
+        year: of its publication.
+        source: link to the paper.
+        references: the same network elsewhere: its name by ``"torchvision"``, ``"timm"`` or another source that
+            :mod:`fieldguide.weights.layouts` has a rename table for.
+    """
+
+    params: int
+    macs: int
+    in_channels: int
+    input_size_px: int
+    year: int
+    source: str
+    references: Mapping[str, str]
+
+
+MODELS: Registry[Callable[..., Any], ModelFacts] = Registry(
     "model",
     "fieldguide.models",
     listing="`fieldguide models` lists them, and timm:NAME and torchvision:NAME stand for any of theirs",
@@ -53,24 +80,23 @@ def register_model(
 ) -> Callable[[Factory], Factory]:
     """Decorate a factory of networks; it is known by its own name.
 
-    Args:
-        params: how many it has with 1000 classes (or what is customary for it: the factory's default).
-        macs: multiply-adds of one image of ``input_size_px``, without the additions of biases.
-        input_size_px: the side of the images that it was designed for.
-        year: of its publication.
-        source: link to the paper.
-        references: the same network elsewhere: its name by ``"torchvision"``, ``"timm"`` or another source that
-            :mod:`fieldguide.weights.layouts` has a rename table for.
+    Args: those of :class:`ModelFacts`; ``in_channels`` is the factory's own default.
     """
-    return MODELS.register(
-        None,
-        params=params,
-        macs=macs,
-        input_size_px=input_size_px,
-        year=year,
-        source=source,
-        references=dict(references or {}),
-    )  # type: ignore[return-value]  # the registry gives back what it was given
+
+    def add(factory: Factory) -> Factory:
+        facts = ModelFacts(
+            params=params,
+            macs=macs,
+            in_channels=inspect.signature(factory).parameters["in_channels"].default,
+            input_size_px=input_size_px,
+            year=year,
+            source=source,
+            references=dict(references or {}),
+        )
+        MODELS.add(factory.__name__, factory, facts)
+        return factory
+
+    return add
 
 
 def create_model(name: str, **arguments: Any) -> "nn.Module":  # noqa: ANN401 - each factory types its own

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +58,7 @@ def load_own_weights(name: str, file: Path | None, size_px: int | None) -> tuple
     """
     if file is None and name in INSTALLED:  # without a look at the registry, which would load torch
         return Weights(_installed_lite0, LITE0.fingerprint), LITE0.preprocess
-    references = MODELS[name].facts["references"]
+    references = MODELS[name].facts.references
     if file is None:
         others = " or ".join(f"{source}:{reference}" for source, reference in references.items())
         hint = f", or take {others}, whose weights are downloaded" if others else ""
@@ -81,14 +80,14 @@ def load_own_weights(name: str, file: Path | None, size_px: int | None) -> tuple
 
 def _preprocess(name: str, source: str, reference: str | None) -> Preprocess:
     """Return what weights in the layout of ``source`` were most likely trained with."""
-    size_px = MODELS[name].facts["input_size_px"]
+    facts = MODELS[name].facts
+    size_px, channels = facts.input_size_px, facts.in_channels
     if source in (OURS, "lukemelas") and name.startswith("efficientnet_lite"):
         return Preprocess(size_px=size_px, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
     if source == "timm" and reference:
         return timm_weights.preprocess_of(reference)
     if source == "torchvision" and reference:
         return torchvision_weights.preprocess_of(reference)
-    channels = inspect.signature(MODELS[name].factory).parameters["in_channels"].default
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,) * channels, (0.5,) * channels)
     return Preprocess(size_px=size_px, interpolation="bilinear", mean=mean, std=std, channels=channels)
 

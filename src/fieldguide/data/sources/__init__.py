@@ -31,10 +31,18 @@ class PathSource:
     order: int
 
 
-NAMED_SOURCES: Registry[NamedSource] = Registry("image set", "fieldguide.data.sources")
+NAMED_SOURCES: Registry[NamedSource, None] = Registry("image set", "fieldguide.data.sources")
 _PATH_SOURCES: list[PathSource] = []
 
-register_named_source = NAMED_SOURCES.register
+
+def register_named_source(name: str) -> Callable[[NamedSource], NamedSource]:
+    """Decorate what opens the set called ``name``."""
+
+    def add(opener: NamedSource) -> NamedSource:
+        NAMED_SOURCES.add(name, opener, None)
+        return opener
+
+    return add
 
 
 def register_path_source(recognises: Callable[[Path], bool], *, order: int = 0) -> Callable[[P], P]:

@@ -1,6 +1,7 @@
 """Engines that run a backbone, one file each, behind one small interface."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -36,14 +37,32 @@ class EngineFactory(Protocol):
         ...
 
 
-ENGINES: Registry[EngineFactory] = Registry("engine", "fieldguide.embed.engines")
+@dataclass(frozen=True)
+class EngineFacts:
+    """When an engine is taken.
+
+    Args:
+        order: of the available ones the lowest is.
+        available: says whether it runs on this machine.
+    """
+
+    order: int
+    available: Callable[[], bool]
+
+
+ENGINES: Registry[EngineFactory, EngineFacts] = Registry("engine", "fieldguide.embed.engines")
 
 
 def register_engine(
     name: str, *, order: int, available: Callable[[], bool]
 ) -> Callable[[EngineFactory], EngineFactory]:
     """Decorate an engine's factory. Of the available ones the lowest ``order`` is taken."""
-    return ENGINES.register(name, order=order, available=available)
+
+    def add(factory: EngineFactory) -> EngineFactory:
+        ENGINES.add(name, factory, EngineFacts(order, available))
+        return factory
+
+    return add
 
 
 def choose_engine(name: str = "auto") -> str:
@@ -56,9 +75,9 @@ def choose_engine(name: str = "auto") -> str:
         EngineError: it does not run on this machine.
     """
     if name != "auto":
-        if not ENGINES[name].facts["available"]():
-            usable = ", ".join(e.name for e in ENGINES.entries() if e.facts["available"]())
+        if not ENGINES[name].facts.available():
+            usable = ", ".join(e.name for e in ENGINES.entries() if e.facts.available())
             raise EngineError(f"the engine {name!r} does not run on this machine; these do: {usable}")
         return name
-    by_order = sorted(ENGINES.entries(), key=lambda entry: entry.facts["order"])
-    return next(entry.name for entry in by_order if entry.facts["available"]())  # torch-cpu runs everywhere
+    by_order = sorted(ENGINES.entries(), key=lambda entry: entry.facts.order)
+    return next(entry.name for entry in by_order if entry.facts.available())  # torch-cpu runs everywhere

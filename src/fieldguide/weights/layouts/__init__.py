@@ -118,7 +118,7 @@ def layouts_of(name: str, network: "nn.Module") -> list[Layout]:
     entry = MODELS[name]
     family = entry.factory.__module__.rpartition(".")[2]
     tables = [(OURS, None)]
-    if entry.facts["references"]:
+    if entry.facts.references:
         module = importlib.import_module(f"{__name__}.{family}")
-        tables += [(source, getattr(module, source)(network)) for source in entry.facts["references"]]
+        tables += [(source, getattr(module, source)(network)) for source in entry.facts.references]
     return [Layout(source, network, rows) for source, rows in tables]
