@@ -51,6 +51,16 @@ def test_another_layout_is_detected_and_gives_the_same_answers(save, source):
         assert_close(ours.eval()(IMAGES), theirs(IMAGES), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module."])
+def test_the_names_that_torchs_wrappers_write_are_read(save, prefix):
+    theirs = build("torchvision")
+    tensors = {prefix + name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
+    ours, report = load_model("resnet18", save(tensors))
+    assert (report.layout, report.is_whole) == ("torchvision", True)
+    with torch.no_grad():
+        assert_close(ours.eval()(IMAGES), theirs(IMAGES), rtol=1e-4, atol=1e-5)
+
+
 def test_a_file_of_our_own_is_loaded_as_it_is(save):
     network = create_model("resnet18", num_classes=3).eval()
     loaded, report = load_model("resnet18", save(network), num_classes=3)

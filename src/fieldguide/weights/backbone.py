@@ -9,7 +9,7 @@ from fieldguide.data.preprocess import Fit, Preprocess
 from fieldguide.errors import WeightsError
 from fieldguide.models import TIMM_PREFIX, TORCHVISION_PREFIX, create_model
 from fieldguide.paths import expand
-from fieldguide.weights.loading import compare
+from fieldguide.weights.loading import report_fit
 from fieldguide.weights.tensors import Weights, check_is_file
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Backbone:
 
         network = create_model(self.name, num_classes=0, **self.arguments)
         tensors = {name: torch.from_numpy(array.copy()) for name, array in self.weights.tensors.items()}
-        report = compare(network, self.weights.tensors)
+        report = report_fit(network, self.weights.tensors)
         if not report.is_whole:
             raise WeightsError(
                 f"the weights don't fit {self.name}: {report}; pass weights of this architecture and layout"

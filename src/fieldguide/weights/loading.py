@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_WRAPPERS = ("_orig_mod.", "module.")  # of torch.compile and of DataParallel, the outer one first
+
+
 @dataclass(frozen=True)
 class LoadReport:
     """What fitted, by our names, and what did not.
@@ -110,18 +113,19 @@ def fit_tensors(name: str, network: "nn.Module", tensors: Tensors) -> tuple[Tens
         WeightsError: the body does not fit; the message says which tensors speak against it.
     """
     check_numbers(tensors)
+    tensors = _unwrapped(tensors)
     layout = detect_layout(name, network, tensors)
     found = dict(layout.to_ours(tensors))
     adapted = _adapt_first_filters(_shapes(network), found)
     _count_from_zero(network, found)
     source = layout.source if layout.count(tensors) else ""
-    report = replace(compare(network, found), layout=source, adapted=adapted)
+    report = replace(report_fit(network, found), layout=source, adapted=adapted)
     if not report.fits:
         raise WeightsError(f"the weights don't fit {name}: {report}; pass weights of this architecture")
     return {key: found[key] for key in report.fitted}, report
 
 
-def compare(network: "nn.Module", tensors: Tensors) -> LoadReport:
+def report_fit(network: "nn.Module", tensors: Tensors) -> LoadReport:
     """Say which of the tensors, under the network's own names, fit it, and which don't."""
     expected, found = _shapes(network), {name: tensor.shape for name, tensor in tensors.items()}
     common = [name for name in expected if name in found]
@@ -136,6 +140,14 @@ def compare(network: "nn.Module", tensors: Tensors) -> LoadReport:
 
 def _shapes(network: "nn.Module") -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+def _unwrapped(tensors: Tensors) -> Tensors:
+    """Return the tensors without the prefix that torch's wrappers put before every name, if one did."""
+    for prefix in _WRAPPERS:
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _count_from_zero(network: "nn.Module", found: dict[str, npt.NDArray[Any]]) -> None:

@@ -8,7 +8,7 @@ from fieldguide.data.preprocess import Preprocess
 from fieldguide.errors import WeightsError, first_line
 from fieldguide.libraries import import_timm
 from fieldguide.models import TIMM_PREFIX, create_model
-from fieldguide.weights.loading import compare
+from fieldguide.weights.loading import report_fit
 from fieldguide.weights.tensors import Tensors, Weights, check_numbers, read_tensors
 
 
@@ -37,7 +37,7 @@ def load_timm_weights(name: str, file: Path | None, size_px: int | None) -> tupl
     wanted = network.state_dict()
     body = {k: v for k, v in tensors.items() if k in wanted or not k.startswith(around)}
     check_numbers(body)
-    return Weights(lambda: body, report=str(compare(network, body)) if file else None), _to_preprocess(config)
+    return Weights(lambda: body, report=str(report_fit(network, body)) if file else None), _to_preprocess(config)
 
 
 def preprocess_of(timm_name: str) -> Preprocess:

@@ -9,7 +9,7 @@ from fieldguide.errors import WeightsError, first_line
 from fieldguide.libraries import import_torchvision
 from fieldguide.models import TORCHVISION_PREFIX, create_model
 from fieldguide.models._torchvision import classifier_name, remove_classifier
-from fieldguide.weights.loading import compare
+from fieldguide.weights.loading import report_fit
 from fieldguide.weights.tensors import Tensors, Weights, check_numbers, read_tensors
 
 # torchvision builds these, when pretrained, to scale their images once more themselves: from ImageNet's mean and
@@ -36,7 +36,9 @@ def load_torchvision_weights(name: str, file: Path | None) -> tuple[Weights, Pre
     wanted = network.state_dict()
     body = {k: v for k, v in tensors.items() if k in wanted or not k.startswith(heads)}
     check_numbers(body)
-    return Weights(lambda: body, report=str(compare(network, body)) if file else None), preprocess_of(short_name)
+    return Weights(lambda: body, report=str(report_fit(network, body)) if file else None), preprocess_of(
+        short_name
+    )
 
 
 def preprocess_of(torchvision_name: str) -> Preprocess:
