@@ -173,7 +173,7 @@ class Untraceable(torch.nn.Module):
     ("network", "reason"), [(Unconvertible, ".*aten::linalg_eigvals"), (Untraceable, "ZeroDivisionError")]
 )
 def test_a_network_that_openvino_cannot_run_is_refused_with_another_engine(tmp_path, monkeypatch, network, reason):
-    monkeypatch.setitem(MODELS._entries, "odd", Entry("odd", lambda num_classes: network()))
+    monkeypatch.setitem(MODELS._entries, "odd", Entry("odd", lambda num_classes: network(), None))
     odd = Backbone("odd", Weights(dict), Preprocess(size_px=32))
     with pytest.raises(EngineError, match=f"^OpenVINO can't run odd: {reason}; try --engine torch-cpu$"):
         features(odd, tmp_path)
