@@ -2,9 +2,12 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+
+from fieldguide.cli.compare import _draw
 
 
 def test_a_table_and_a_picture(run, tmp_path):
@@ -35,6 +38,18 @@ def test_with_photos_and_json(run, colours, saved_guide, tmp_path):
     assert facts["picture"] == str(picture) and facts["data"] == str(colours)
     assert {"1", "32"} == set(lite["latency"]) and lite["latency"]["1"]["ratio"] == 1
     assert picture.read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(("known", "axis"), [(("a", "b"), "top-1"), (("a",), "parameters"), ((), "parameters")])
+def test_the_picture_shows_accuracies_where_two_can_be_compared(known, axis, tmp_path):
+    models = [
+        SimpleNamespace(name=n, params=10**6, macs=10**9, top1=0.9 if n in known else None, top1_interval=None)
+        for n in "abc"
+    ]
+    _draw(SimpleNamespace(models=models, data="photos", num_held_out=9), tmp_path / "x.svg", ".svg")
+    drawn = (tmp_path / "x.svg").read_text()
+    assert f"<!-- {axis}" in drawn and ("without weights at hand: c" in drawn) == (axis == "top-1")
+    assert ("<!-- c -->" in drawn) == (axis == "parameters")
 
 
 @pytest.mark.parametrize(

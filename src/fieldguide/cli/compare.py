@@ -111,10 +111,14 @@ def _ms(time: float) -> str:
 
 
 def _draw(comparison: "Comparison", path: Path, suffix: str) -> None:
-    """Draw accuracies, or parameters where not one is known, over multiply-adds."""
+    """Draw accuracies over multiply-adds; or parameters, where too few accuracies are known to compare."""
     from fieldguide.report import Axes, Bubble, draw_bubbles
 
-    has_accuracy = any(model.top1 is not None for model in comparison.models)
+    unknown = [model.name for model in comparison.models if model.top1 is None]
+    has_accuracy = len(comparison.models) - len(unknown) >= min(2, len(comparison.models))
+    title = f"{Path(comparison.data or '').name}: {comparison.num_held_out} photos held out"
+    if unknown:
+        title += f"; without weights at hand: {', '.join(unknown)}"
     bubbles = []
     for model in comparison.models:
         params, macs = model.params / 1e6, model.macs / 1e9
@@ -127,7 +131,7 @@ def _draw(comparison: "Comparison", path: Path, suffix: str) -> None:
         x="multiply-adds of an image (G)",
         y="top-1 of the frozen-feature guide (%)" if has_accuracy else "parameters (M)",
         area="parameters (M)",
-        title=f"{Path(comparison.data).name}: {comparison.num_held_out} photos held out" if has_accuracy else "",
+        title=title if has_accuracy else "",
         greatest_y=100 if has_accuracy else None,
     )
     draw_bubbles(bubbles, axes, path, suffix=suffix)

@@ -148,7 +148,7 @@ def _draw_sizes(plot: Any, bubbles: Sequence[Bubble], axes: Axes, scale: float) 
         plot.scatter([], [], s=size, color="#dddddd", edgecolor=_FAINT, linewidth=0.8, label=f"{area:.3g}")
     plot.figure.legend(
         title=axes.area, loc="outside lower center", ncols=3, frameon=False, fontsize=9, title_fontsize=9,
-        handletextpad=2.2, columnspacing=4, borderpad=1.6, labelspacing=1.5,
+        handletextpad=2.2, columnspacing=4, borderpad=2.4, labelspacing=2.2,
     )  # fmt: skip
 
 
