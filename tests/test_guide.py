@@ -135,6 +135,8 @@ def test_many_photos_are_answered_in_order_and_bad_ones_named(colour_guide, colo
     (colour_folder / "red" / "00.png").write_bytes(b"")
     results = list(colour_guide.predict_many([colour_folder / "green", colour_folder / "red"]))
     assert [r.label for r in results if isinstance(r, Prediction)] == ["green"] * 12 + ["red"] * 11
+    asked = sorted((colour_folder / "green").iterdir()) + sorted((colour_folder / "red").iterdir())
+    assert [r.name if isinstance(r, SkippedPhoto) else r.photo for r in results] == list(map(str, asked))
     bad = [r for r in results if isinstance(r, SkippedPhoto)]
     assert [(Path(b.name).name, b.reason.split(" (")[0]) for b in bad] == [
         ("00.png", "empty file"),

@@ -120,7 +120,7 @@ class Guide:
     def predict_many(
         self, photos: ImageSet | str | Path | Sequence[str | Path], on_progress: Progress = silent
     ) -> Iterator[Prediction | SkippedPhoto]:
-        """Say what many photos show, one after the other; memory stays flat.
+        """Yield what many photos show, in their order; memory stays flat.
 
         Args:
             photos: a path or paths of photos and of folders of photos, or an image set.
@@ -135,9 +135,13 @@ class Guide:
 
     def _answers(self, images: ImageSet, on_progress: Progress) -> Iterator[Prediction | SkippedPhoto]:
         for chunk in self.embedder.stream(images, on_progress):
-            yield from chunk.skipped
-            for index, probs in zip(chunk.indices, self.head.probs(chunk.features), strict=True):
-                yield Prediction(images.photo_names[index], self.class_names, probs)
+            results: dict[int, Prediction | SkippedPhoto] = dict(
+                zip(chunk.skipped_indices, chunk.skipped, strict=True)
+            )
+            for index, probs in zip(chunk.indices.tolist(), self.head.probs(chunk.features), strict=True):
+                results[index] = Prediction(images.photo_names[index], self.class_names, probs)
+            for index in sorted(results):
+                yield results[index]
 
     def evaluate(
         self,

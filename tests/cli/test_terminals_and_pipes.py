@@ -58,6 +58,33 @@ def test_bars_are_drawn_on_a_terminal_and_cleared_away(command, colours, saved_g
     assert b"\x1b" not in output and b"Looking" not in output, "standard output is no terminal here"
 
 
+@posix_only
+@pytest.mark.parametrize(("columns", "left_out"), [(60, "memory, sees, stride, pad"), (80, "pad"), (120, "")])
+def test_a_table_on_a_narrow_terminal_leaves_out_columns_and_cuts_no_cell(columns, left_out):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {"TERM": "dumb", "COLUMNS": str(columns)}
+    process = start("summary", "lenet", stdout=theirs, stderr=subprocess.PIPE, env=environment)
+    os.close(theirs)
+    shown = b""
+    while select.select([ours], [], [], 60)[0]:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:
+            break
+    os.close(ours)
+    errors = process.communicate(timeout=60)[1].decode()
+    lines = shown.decode().replace("\r", "").splitlines()
+    assert "…" not in "".join(lines) and "59,386" in lines[2] and "Sequential" in lines[3]
+    assert max(map(len, lines)) <= columns
+    assert errors == (f"this terminal is too narrow for: {left_out}\n" if left_out else "")
+
+
 def test_no_bars_in_pipes(run, colours, no_features, tmp_path):
     result = run("train", colours, "-o", tmp_path / "x.guide", TERM="xterm-256color")
     assert (result.returncode, result.stderr) == (0, "")

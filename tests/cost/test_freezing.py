@@ -82,5 +82,5 @@ def test_what_matches_nothing_is_refused():
     with pytest.raises(
         UnknownNameError, match=r"'xyz'; its outermost modules are stem, stem_pool, stages, classifier$"
     ):
-        freeze(network, "xyz")
+        freeze(network, ["stem", "xyz"])
     assert len(trainable(network)) == len(list(network.parameters()))

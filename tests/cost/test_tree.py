@@ -76,6 +76,7 @@ def test_the_defaults_are_what_the_network_is_for():
     assert summary("dense", in_channels=3).input_shape == (1, 3, 28, 28)
     assert summary("timm:vit_tiny_patch16_224").input_shape == (1, 3, 224, 224)
     assert summary("torchvision:resnet18").input_shape == (1, 3, 224, 224)
+    assert summary("torchvision:inception_v3").input_shape == (1, 3, 299, 299)
 
 
 def test_numbers_of_half_the_size_take_half_the_memory():
@@ -115,6 +116,40 @@ def test_whatever_a_strangers_network_raises_is_one_line(error, reason):
 
     with pytest.raises(ValueError, match=f"^images of 3x8x8 don't pass through the network: {reason}$"):
         summary(Stranger(), input_shape=(3, 8, 8))
+
+
+class HoldsATensor(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mean = torch.ones(3, 1, 1)
+
+    def forward(self, images):
+        return images - self.mean
+
+
+class Decides(nn.Module):
+    def forward(self, images):
+        return images if images.sum() > 0 else -images
+
+
+@pytest.mark.parametrize("stranger", [HoldsATensor, Decides])
+def test_a_network_that_must_compute_is_told_of_as_that(stranger):
+    with pytest.raises(
+        ValueError, match=r"the network can't be followed without computing: .*; make tensors that"
+    ):
+        summary(stranger(), input_shape=(3, 8, 8))
+
+
+def test_a_recurrent_layer_can_be_followed():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(64, 16, batch_first=True)
+
+        def forward(self, images):
+            return self.lstm(images[:, 0])[0]
+
+    assert summary(Recurrent(), input_shape=(1, 64, 64)).total.params == 4 * 16 * (64 + 16 + 2)
 
 
 def test_a_network_is_summarised_for_an_image_as_it_takes():

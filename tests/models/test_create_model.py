@@ -41,6 +41,8 @@ def test_torchvisions_keep_to_our_interface(name, num_features):
         ("timm:resnet10", "timm has no model called 'resnet10', did you mean 'resnet"),
         ("timm:zzz", r"timm has no model called 'zzz'; timm.list_models\(\) lists them"),
         ("timm:", "timm has no model called ''"),
+        ("timm:resnet18.a1_in1", "timm's resnet18 has no weights tagged 'a1_in1', did you mean 'a1_in1k'"),
+        ("timm:resnet18.zzz", "timm's resnet18 has no weights tagged 'zzz'; it has a1_in1k, .*tv_in1k$"),
         ("torchvision:resnet", "torchvision has no classification model called 'resnet', did you mean 'resnet"),
         ("torchvision:zzz", r"called 'zzz'; torchvision.models.list_models\(\) lists them"),
     ],

@@ -194,6 +194,33 @@ def test_a_model_without_installed_weights_takes_them_from_a_file(save):
     assert backbone.build()(IMAGES).shape == (2, 512)
 
 
+def test_weights_of_another_size_fit_where_that_is_asked_for(save):
+    file = save(arrays(create_model("vit_tiny_patch16", size_px=64)))
+    with pytest.raises(WeightsError, match=r"stem\.positions is 1x17x192, not 1x197x192"):
+        load_backbone("vit_tiny_patch16", weights=file)
+    backbone = load_backbone("vit_tiny_patch16", weights=file, size_px=64)
+    assert (backbone.preprocess.size_px, dict(backbone.arguments)) == (64, {"size_px": 64})
+    assert backbone.build()(IMAGES).shape == (2, 192)
+    usual = save(arrays(create_model("vit_tiny_patch16")))
+    assert dict(load_backbone("vit_tiny_patch16", weights=usual, size_px=64).arguments) == {}, "it interpolates"
+
+
+def test_a_layout_that_is_not_known_for_a_model_is_told_of(save):
+    file = save(arrays(create_model("timm:mobilenetv3_small_100")))
+    expected = (
+        r"\d+ of 244 tensors fitted; .*; pass weights of this architecture in a layout that is known for it "
+    )
+    with pytest.raises(WeightsError, match=rf"{expected}\(fieldguide, torchvision\)$"):
+        load_backbone("mobilenet_v3_small", weights=file)
+
+
+@pytest.mark.parametrize("source", ["timm", "torchvision"])
+def test_wrapped_names_are_read_for_networks_of_others_too(save, source):
+    theirs = arrays(create_model(f"{source}:resnet18"))
+    file = save({f"module.{name}": array for name, array in theirs.items()})
+    assert load_backbone(f"{source}:resnet18", weights=file).build()(IMAGES).shape == (2, 512)
+
+
 def test_size_and_fit_are_the_callers(tmp_path):
     assert load_backbone(size_px=96, fit="pad").preprocess == Preprocess(size_px=96, fit="pad")
     with pytest.raises(ValueError, match="size_px is 0; it must be from 1 to 8192"):

@@ -51,10 +51,11 @@ def test_another_layout_is_detected_and_gives_the_same_answers(save, source):
         assert_close(ours.eval()(IMAGES), theirs(IMAGES), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module."])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."])
 def test_the_names_that_torchs_wrappers_write_are_read(save, prefix):
     theirs = build("torchvision")
     tensors = {prefix + name: tensor.numpy() for name, tensor in theirs.state_dict().items()}
+    tensors["n_averaged"] = np.array(7)  # as torch's AveragedModel adds
     ours, report = load_model("resnet18", save(tensors))
     assert (report.layout, report.is_whole) == ("torchvision", True)
     with torch.no_grad():

@@ -57,7 +57,8 @@ def _run() -> int:
             raise
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "fieldguide"
-        fail(f"{_with_value(describe(), error) or 'no command was given'}. See: {command} --help")
+        message = _with_value(describe(), error) or "no command was given"
+        fail(f"{message}{'' if message.endswith('?') else '.'} See: {command} --help")
     return code if isinstance(code, int) else 0
 
 

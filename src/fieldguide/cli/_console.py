@@ -27,24 +27,46 @@ def to_json(facts: object, indent: int | None = None) -> str:
     return json.dumps(facts, ensure_ascii=sys.stdout.encoding.lower() != "utf-8", indent=indent)
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table and an empty line: the first column to the left, the others, numbers, to the right."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, spare: int = 0) -> None:
+    """Print a table and an empty line: the first column to the left, the others, numbers, to the right.
+
+    No cell is cut. On a terminal that is too narrow for all of them, columns are left out.
+
+    Args:
+        header: names of the columns.
+        rows: as many cells each.
+        spare: how many of the last columns may be left out.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[printable(str(value)) for value in row] for row in (header, *rows)]
+    left_out: list[str] = []
+    while len(left_out) < spare and _table_width(cells) > (terminal_width() or math.inf):
+        left_out.insert(0, cells[0][-1])
+        cells = [row[:-1] for row in cells]
     table: Table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(header):
-        table.add_column(Text(printable(name)), justify="left" if number == 0 else "right")
-    for row in rows:
-        table.add_row(*(Text(printable(str(value))) for value in row))
-    console = Console(width=terminal_width() or 1_000_000)  # in a file nothing is cut
+    for number, name in enumerate(cells[0]):
+        table.add_column(Text(name), justify="left" if number == 0 else "right", no_wrap=True)
+    for row in cells[1:]:
+        table.add_row(*map(Text, row))
+    console = Console(width=1_000_000)
     with console.capture() as capture:
         console.print(table)
     lines = [line.rstrip() for line in capture.get().splitlines()]
     print("\n".join(line for line in lines if line))
     print()
+    if left_out:
+        note(f"this terminal is too narrow for: {', '.join(left_out)}")
+
+
+def _table_width(cells: Sequence[Sequence[str]]) -> int:
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    return sum(widths) + 3 * len(widths) - 1
 
 
 def terminal_width() -> int | None:

@@ -28,7 +28,10 @@ def has_arrived() -> bool:
 def _on_interrupt(_: int, frame: FrameType | None) -> None:
     global _arrived
     pressed_again, _arrived = _arrived, True
-    if pressed_again or not hasattr(signal, "setitimer"):
+    if not hasattr(signal, "setitimer"):
+        raise KeyboardInterrupt
+    if pressed_again:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm that comes as Python exits would kill it
         raise KeyboardInterrupt
     _on_alarm(_, frame)
 

@@ -49,6 +49,7 @@ def models(
             )
             for facts in found
         ],
+        spare=1,
     )
 
 

@@ -53,8 +53,8 @@ def predict(
                 done += 1
                 yield result
         if not done:
-            first = skipped[0]
-            raise DataError(f"no photo could be used, of {len(skipped)}; the first: {first.name}: {first.reason}")
+            why = "; ".join(f"{photo.name}: {photo.reason}" for photo in skipped[:3])
+            raise DataError(f"no photo could be used, of {len(skipped)}: {why}")
 
     with progress_bars() as on_progress:
         predictions = answered(loaded.predict_many(photos, on_progress))

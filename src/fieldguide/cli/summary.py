@@ -75,6 +75,7 @@ def _print_tree(summary: "Summary", depth: int | None) -> None:
             )
             for module in _shown(summary, depth)
         ],
+        spare=4,
     )
 
 

@@ -26,13 +26,15 @@ def freeze(network: "nn.Module", patterns: "str | Iterable[str]") -> None:
     Raises:
         UnknownNameError: nothing matches a pattern; the message names near ones.
     """
+    frozen: list[str] = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         matched = _features(network) if pattern == FEATURES else _matching(network, pattern)
         if not matched:
             raise UnknownNameError(_unmatched(network, pattern))
-        for name, parameter in network.named_parameters():
-            if any(name == m or name.startswith(f"{m}.") for m in matched):
-                parameter.requires_grad_(False)
+        frozen += matched
+    for name, parameter in network.named_parameters():
+        if any(name == m or name.startswith(f"{m}.") for m in frozen):
+            parameter.requires_grad_(False)
 
 
 def _features(network: "nn.Module") -> list[str]:

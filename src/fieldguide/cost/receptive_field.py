@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -140,6 +141,7 @@ def _span(reach: Reach, axis: int, *, is_map: bool) -> Span | None:
     if is_whole(reach):
         return None
     before, after, step = (narrowed(part) for part in reach)
+    before, after = torch.broadcast_tensors(before, after)  # type: ignore[no-untyped-call]
     middle = 0
     if is_map:
         middle = before.shape[axis] // 2

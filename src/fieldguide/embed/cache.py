@@ -175,7 +175,8 @@ def list_cache() -> list[CacheEntry]:
     entries = [_features_entry(path) for path in sorted(features_folder().glob("*.sqlite"))]
     for kind, folder in (("network", "networks"), ("weights", "weights"), ("set", "sets")):
         for path in sorted((cache_folder() / folder).glob("[!.]*")):
-            entries.append(CacheEntry(kind, path.name, None, _size(path)))
+            if num_bytes := _size(path):  # a download that failed leaves an empty folder
+                entries.append(CacheEntry(kind, path.name, None, num_bytes))
     return entries
 
 

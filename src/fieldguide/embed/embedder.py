@@ -42,12 +42,14 @@ class Embedding:
         features: (N, D) float16.
         digests: (N,) content digest of each photo.
         skipped: the photos that could not be used, and why.
+        skipped_indices: which photo of the set each of these is.
     """
 
     indices: npt.NDArray[np.int64]
     features: Features
     digests: list[bytes]
     skipped: list[SkippedPhoto] = field(default_factory=list)
+    skipped_indices: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -103,6 +105,7 @@ class Embedder:
         features, indices = np.zeros((0, 0), np.float16), [np.zeros(0, np.int64)]
         digests: list[bytes] = []
         skipped: list[SkippedPhoto] = []
+        skipped_indices: list[int] = []
         for chunk in self.stream(images, on_progress, strict=strict):
             if chunk.digests:
                 if not digests:  # their width is known now: into one array, so that none are held twice
@@ -111,7 +114,8 @@ class Embedder:
             indices.append(chunk.indices)
             digests += chunk.digests
             skipped += chunk.skipped
-        return Embedding(np.concatenate(indices), features[: len(digests)], digests, skipped)
+            skipped_indices += chunk.skipped_indices
+        return Embedding(np.concatenate(indices), features[: len(digests)], digests, skipped, skipped_indices)
 
     def stream(
         self, images: ImageSet, on_progress: Progress = silent, *, strict: bool = False
@@ -195,6 +199,7 @@ class Embedder:
             features=np.stack(features) if features else np.zeros((0, 0), np.float16),
             digests=[item.digest for item in usable],
             skipped=[SkippedPhoto(images.photo_names[i.index], i.reason) for i in items if i.reason],
+            skipped_indices=[item.index for item in items if item.reason],
         )
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from fieldguide.models import MODELS, create_model
+from fieldguide.models import MODELS, TORCHVISION_PREFIX, create_model
 from fieldguide.models._torchvision import classifier_name as last_linear_layer
+from fieldguide.models._torchvision import input_size_px as torchvision_size_px
 
 _OURS = "fieldguide.models."
 
@@ -42,6 +43,9 @@ def input_shape_of(network: nn.Module, name: str = "") -> tuple[int, int, int]:
     if name in MODELS:
         facts = MODELS[name].facts
         return facts.in_channels, facts.input_size_px, facts.input_size_px
+    if name.startswith(TORCHVISION_PREFIX):
+        side = torchvision_size_px(name.removeprefix(TORCHVISION_PREFIX))
+        return 3, side, side
     config = getattr(network, "pretrained_cfg", None) or {}  # timm's
     channels, height, width = config.get("input_size") or (3, 224, 224)
     convolution = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)

@@ -86,8 +86,13 @@ def trace(network: nn.Module, images: Tensor, observers: Sequence[Observer]) -> 
             with _Operations(running, observers):
                 functional_call(network, stand_ins, (images,))
         except Exception as error:  # whatever a stranger's network raises
-            shape = "x".join(map(str, images.shape[1:]))
-            raise ValueError(f"images of {shape} don't pass through the network: {first_line(error)}") from error
+            shape, reason = "x".join(map(str, images.shape[1:])), first_line(error)
+            if "meta" in reason:  # nothing is wrong with the images
+                raise ValueError(
+                    f"the network can't be followed without computing: {reason}; make tensors that it holds "
+                    "buffers, by register_buffer, and let no number of an image decide what is computed"
+                ) from error
+            raise ValueError(f"images of {shape} don't pass through the network: {reason}") from error
 
 
 def images_for(network: nn.Module, input_shape: Sequence[int]) -> Tensor:

@@ -20,7 +20,7 @@ def create_timm_model(
     """Build timm's model of that name, freshly initialised.
 
     Raises:
-        UnknownNameError: timm has no such model.
+        UnknownNameError: timm has no such model, or no weights of that tag.
         ValueError: num_classes or in_channels is out of its range.
     """
     from fieldguide.layers.checks import check_arguments
@@ -30,6 +30,11 @@ def create_timm_model(
     if not timm.is_model(name):
         hint = did_you_mean(name, timm.list_models()) or "; timm.list_models() lists them"
         raise UnknownNameError(f"timm has no model called {name!r}{hint}")
+    architecture, _, tag = name.partition(".")
+    tags = [each.partition(".")[2] for each in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        known = did_you_mean(tag, tags) or f"; it has {', '.join(tags) or 'none'}"
+        raise UnknownNameError(f"timm's {architecture} has no weights tagged {tag!r}{known}")
     sizes = {"num_classes": num_classes, "in_chans": in_channels}
     network: nn.Module = timm.create_model(name, pretrained=False, **sizes, **arguments)
     return network

@@ -46,6 +46,14 @@ def create_torchvision_model(
     return network
 
 
+def input_size_px(name: str) -> int:
+    """Return the side of the images that torchvision's weights of that name were trained for."""
+    import_torchvision()
+    from torchvision.models import get_model_weights
+
+    return int(get_model_weights(name).DEFAULT.transforms().crop_size[0])
+
+
 def classifier_name(network: "nn.Module") -> str:
     """Return the name of the layer that gives the logits: the last linear layer or, without one, convolution."""
     from torch import nn

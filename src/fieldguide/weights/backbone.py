@@ -77,6 +77,7 @@ def load_backbone(
     file = None if weights is None else expand(weights)
     if file is not None:
         check_is_file(file)
+    arguments: dict[str, Any] = {}
     if name.startswith(TORCHVISION_PREFIX):
         from fieldguide.weights.torchvision_weights import load_torchvision_weights
 
@@ -88,6 +89,7 @@ def load_backbone(
     else:
         from fieldguide.weights.own_weights import load_own_weights
 
-        loaded, preprocess = load_own_weights(name, file, size_px)
+        loaded, preprocess, arguments = load_own_weights(name, file, size_px)
     changes = {k: v for k, v in {"size_px": size_px, "fit": fit}.items() if v is not None}
-    return Backbone(name, loaded, replace(preprocess, **changes))  # type: ignore[arg-type]  # checked there
+    preprocess = replace(preprocess, **changes)  # type: ignore[arg-type]  # checked there
+    return Backbone(name, loaded, preprocess, arguments)

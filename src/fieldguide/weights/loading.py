@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-_WRAPPERS = ("_orig_mod.", "module.")  # of torch.compile and of DataParallel, the outer one first
+_WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel, of torch.compile
+_AVERAGED = "n_averaged"  # how many networks torch's AveragedModel is the mean of
 
 
 @dataclass(frozen=True)
@@ -112,16 +113,18 @@ def fit_tensors(name: str, network: "nn.Module", tensors: Tensors) -> tuple[Tens
     Raises:
         WeightsError: the body does not fit; the message says which tensors speak against it.
     """
+    tensors = unwrapped(tensors)
     check_numbers(tensors)
-    tensors = _unwrapped(tensors)
     layout = detect_layout(name, network, tensors)
     found = dict(layout.to_ours(tensors))
     adapted = _adapt_first_filters(_shapes(network), found)
     _count_from_zero(network, found)
-    source = layout.source if layout.count(tensors) else ""
+    source = layout.source if 2 * layout.count(tensors) > len(tensors) else ""  # a few names are the same anywhere
     report = replace(report_fit(network, found), layout=source, adapted=adapted)
     if not report.fits:
-        raise WeightsError(f"the weights don't fit {name}: {report}; pass weights of this architecture")
+        known = ", ".join(each.source for each in layouts_of(name, network))
+        layouts = "" if source else f" in a layout that is known for it ({known})"
+        raise WeightsError(f"the weights don't fit {name}: {report}; pass weights of this architecture{layouts}")
     return {key: found[key] for key in report.fitted}, report
 
 
@@ -142,11 +145,11 @@ def _shapes(network: "nn.Module") -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def _unwrapped(tensors: Tensors) -> Tensors:
+def unwrapped(tensors: Tensors) -> Tensors:
     """Return the tensors without the prefix that torch's wrappers put before every name, if one did."""
-    for prefix in _WRAPPERS:
-        if tensors and all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    tensors = {name: tensor for name, tensor in tensors.items() if name != _AVERAGED}
+    while tensors and (prefix := next((p for p in _WRAPPERS if all(n.startswith(p) for n in tensors)), "")):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
 
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fieldguide.data.preprocess import Preprocess
 from fieldguide.errors import WeightsError
@@ -11,8 +13,11 @@ from fieldguide.models import MODELS, create_model
 from fieldguide.paths import cache_folder, written_whole
 from fieldguide.weights import timm_weights, torchvision_weights
 from fieldguide.weights.layouts import HEADS, OURS
-from fieldguide.weights.loading import fit_tensors
+from fieldguide.weights.loading import LoadReport, fit_tensors
 from fieldguide.weights.tensors import Tensors, Weights, fingerprint, read_tensors, serialise
+
+if TYPE_CHECKING:
+    from torch import nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -42,8 +47,12 @@ LITE0 = InstalledWeights(
 INSTALLED = {"efficientnet_lite0": LITE0}
 
 
-def load_own_weights(name: str, file: Path | None, size_px: int | None) -> tuple[Weights, Preprocess]:
+def load_own_weights(
+    name: str, file: Path | None, size_px: int | None
+) -> tuple[Weights, Preprocess, dict[str, Any]]:
     """Load weights of a registered model without its classifier, and the preprocessing they were trained with.
+
+    The third is the arguments that the model must be built with to take them.
 
     Args:
         name: of the model.
@@ -57,25 +66,42 @@ def load_own_weights(name: str, file: Path | None, size_px: int | None) -> tuple
             read.)
     """
     if file is None and name in INSTALLED:  # without a look at the registry, which would load torch
-        return Weights(_installed_lite0, LITE0.fingerprint), LITE0.preprocess
+        return Weights(_installed_lite0, LITE0.fingerprint), LITE0.preprocess, {}
     references = MODELS[name].facts.references
     if file is None:
         others = " or ".join(f"{source}:{reference}" for source, reference in references.items())
         hint = f", or take {others}, whose weights are downloaded" if others else ""
         raise WeightsError(f"no weights are installed for {name}; pass a file with --weights{hint}")
-    import torch
-
-    with torch.device("meta"):
-        network = create_model(name)
-    tensors, report = fit_tensors(name, network, read_tensors(file))
+    network, tensors, report, arguments = _fit(name, read_tensors(file), size_px)
     body = _body(tensors)
     preprocess = _preprocess(name, report.layout, references.get(report.layout))
     side = size_px or preprocess.size_px
+    import torch
+
     try:
         network.input_size.check(torch.empty(1, 1, side, side, device="meta"))  # type: ignore[union-attr, operator]
     except ValueError as error:
         raise WeightsError(f"{name}: {error}; choose another --size") from error
-    return Weights(lambda: body, report=str(report)), preprocess
+    return Weights(lambda: body, report=str(report)), preprocess, arguments
+
+
+def _fit(
+    name: str, tensors: Tensors, size_px: int | None
+) -> tuple["nn.Module", Tensors, LoadReport, dict[str, Any]]:
+    """Fit a file's tensors to the model as it comes or, where it can be, as it is built for images of size_px."""
+    import torch
+
+    takes_size = "size_px" in inspect.signature(MODELS[name].factory).parameters
+    try:
+        with torch.device("meta"):
+            network = create_model(name)
+        return network, *fit_tensors(name, network, tensors), {}
+    except WeightsError:
+        if size_px is None or not takes_size:
+            raise
+    with torch.device("meta"):
+        network = create_model(name, size_px=size_px)
+    return network, *fit_tensors(name, network, tensors), {"size_px": size_px}
 
 
 def _preprocess(name: str, source: str, reference: str | None) -> Preprocess:

@@ -8,7 +8,7 @@ from fieldguide.data.preprocess import Preprocess
 from fieldguide.errors import WeightsError, first_line
 from fieldguide.libraries import import_timm
 from fieldguide.models import TIMM_PREFIX, create_model
-from fieldguide.weights.loading import report_fit
+from fieldguide.weights.loading import report_fit, unwrapped
 from fieldguide.weights.tensors import Tensors, Weights, check_numbers, read_tensors
 
 
@@ -29,7 +29,7 @@ def load_timm_weights(name: str, file: Path | None, size_px: int | None) -> tupl
     own_size = config["input_size"][-1]
     if size_px not in (None, own_size) and config.get("fixed_input_size"):
         raise WeightsError(f"{name} takes pictures of {own_size} px only, not of {size_px}; leave out --size")
-    tensors = _downloaded(name, config) if file is None else read_tensors(file)
+    tensors = _downloaded(name, config) if file is None else unwrapped(read_tensors(file))
     heads = config.get("classifier") or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     # A classifier can have layers before its last, such as a norm, that timm leaves out together with it.

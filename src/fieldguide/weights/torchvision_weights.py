@@ -9,7 +9,7 @@ from fieldguide.errors import WeightsError, first_line
 from fieldguide.libraries import import_torchvision
 from fieldguide.models import TORCHVISION_PREFIX, create_model
 from fieldguide.models._torchvision import classifier_name, remove_classifier
-from fieldguide.weights.loading import report_fit
+from fieldguide.weights.loading import report_fit, unwrapped
 from fieldguide.weights.tensors import Tensors, Weights, check_numbers, read_tensors
 
 # torchvision builds these, when pretrained, to scale their images once more themselves: from ImageNet's mean and
@@ -30,7 +30,7 @@ def load_torchvision_weights(name: str, file: Path | None) -> tuple[Weights, Pre
     """
     network = create_model(name)
     short_name = name.removeprefix(TORCHVISION_PREFIX)
-    tensors = _downloaded(name, _pretrained(short_name).url) if file is None else read_tensors(file)
+    tensors = _downloaded(name, _pretrained(short_name).url) if file is None else unwrapped(read_tensors(file))
     heads = (f"{classifier_name(network)}.", "aux", "AuxLogits")
     remove_classifier(network)
     wanted = network.state_dict()
