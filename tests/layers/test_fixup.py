@@ -18,13 +18,14 @@ from fieldguide.layers import (
     Shift,
     ShiftConv2d,
     ShiftLinear,
+    SqueezeExcite,
     fixup_conv_act,
 )
 from fieldguide.models import MODELS, create_model
 from fieldguide.models.resnet import ResNet
 
 NAMES = [e.name for e in MODELS.entries() if "fixup" in inspect.signature(e.factory).parameters]
-SMALL_ENOUGH = ["resnet18", "resnet20", "resnet50", "resnext50_32x4d", "wide_resnet28_10"]
+SMALL_ENOUGH = ["resnet18", "resnet20", "resnet50", "resnext50_32x4d", "se_resnet50", "wide_resnet28_10"]
 
 
 def set_scalars(module, *, bias=0.0, scale=1.0):
@@ -118,8 +119,10 @@ def test_no_network_has_a_normalisation_left(name):
     assert not list(network.buffers())
     matrices = {key: p.shape for key, p in network.named_parameters() if p.ndim > 1}
     assert matrices == {key: p.shape for key, p in usual.named_parameters() if p.ndim > 1}
-    scalars = {p.numel() for key, p in network.named_parameters() if p.ndim == 1 and key != "classifier.bias"}
-    assert scalars == {1}
+    vectors = {key: p.numel() for key, p in network.named_parameters() if p.ndim == 1 and key != "classifier.bias"}
+    gates = {key: p.numel() for key, p in usual.named_parameters() if p.ndim == 1 and ".squeeze_excite." in key}
+    assert {key: vectors.pop(key) for key in gates} == gates, "which are no normalisation, and stay"
+    assert set(vectors.values()) == {1}
 
 
 @pytest.mark.parametrize("name", SMALL_ENOUGH)
@@ -158,3 +161,24 @@ def test_real_digits_are_learnt_without_normalisation():
     assert all(map(math.isfinite, losses))
     assert losses[-1] < losses[0] - 0.03  # it begins at a saddle point, and leaves it slowly
     assert all(parameter.grad.any() for parameter in network.parameters())
+
+
+def test_gates_learn_without_normalisation_where_single_numbers_learn_slowly():
+    torch.manual_seed(0)
+    digits = load_digits()
+    images = F.interpolate(torch.tensor(digits.images[:32, None] / 8 - 1, dtype=torch.float32), scale_factor=4)
+    labels = torch.tensor(digits.target[:32])
+    block = functools.partial(Bottleneck, squeeze_excite=lambda channels: SqueezeExcite(channels, channels // 16))
+    network = ResNet(block, (1, 1, 1, 1), num_classes=10, in_channels=1, small_input=False, fixup=True)
+    single = [p for p in network.parameters() if p.numel() == 1]
+    others = [p for p in network.parameters() if p.numel() > 1]
+    optimiser = torch.optim.SGD([{"params": others}, {"params": single, "lr": 1e-3}], lr=1e-2, momentum=0.9)
+    losses = []
+    for _ in range(25):
+        loss = F.cross_entropy(network(images), labels)
+        losses.append(float(loss.detach()))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert losses[0] == pytest.approx(math.log(10))
+    assert losses[-1] < losses[0] - 0.1, losses
