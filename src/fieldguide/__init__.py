@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from fieldguide.guide import load as load
     from fieldguide.models import create_model as create_model
     from fieldguide.training import train as train
+    from fieldguide.training.runs import finetune as finetune
+    from fieldguide.training.runs import resume as resume
+    from fieldguide.training.runs import train_network as train_network
     from fieldguide.weights import load_model as load_model
 
 _MODULES = {
@@ -36,11 +39,14 @@ _MODULES = {
     "SkippedPhoto": "fieldguide.data",
     "create_model": "fieldguide.models",
     "features": "fieldguide.feature_maps",
+    "finetune": "fieldguide.training.runs",
     "load": "fieldguide.guide",
     "load_model": "fieldguide.weights",
     "open_images": "fieldguide.data",
     "summary": "fieldguide.cost",
+    "resume": "fieldguide.training.runs",
     "train": "fieldguide.training",
+    "train_network": "fieldguide.training.runs",
 }
 
 __all__ = [*_MODULES, "__version__"]  # noqa: PLE0604 - they are strings

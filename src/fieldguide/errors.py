@@ -7,7 +7,10 @@ FieldguideError
 ├── GuideError          a guide is missing, damaged, or of another format
 ├── CacheError          the cache can't be used
 ├── EngineError         no engine of that name runs here
-└── UnknownNameError    no such source, model or engine
+├── RecipeError         a recipe's setting is not allowed, or contradicts another
+├── TrainingError       a run can't go on, or can't be taken up again
+├── StoppedError        a run was told to stop, and can be taken up again
+└── UnknownNameError    no such source, model, engine or recipe
 """
 
 
@@ -40,6 +43,27 @@ class CacheError(FieldguideError):
 
 class EngineError(FieldguideError):
     """The engine that was asked for does not run on this machine."""
+
+
+class RecipeError(FieldguideError):
+    """A recipe's setting is not allowed, or contradicts another."""
+
+
+class TrainingError(FieldguideError):
+    """A training run can't go on, or can't be taken up again."""
+
+
+class StoppedError(FieldguideError):
+    """A training run was told to stop, and has kept its last step.
+
+    Args:
+        message: how to go on.
+        signal_number: what told it to.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
 
 
 class UnknownNameError(FieldguideError):

@@ -2,7 +2,7 @@
 
 guide.json           what it is: architecture, classes, preprocessing, where it came from, versions
 model.safetensors    backbone and head
-metrics.json, history.csv, predictions.parquet    how it was made and how good it is; may be missing
+metrics.json, history.csv, predictions.parquet, curves.png    how it was made and how good it is; may be missing
 """
 
 import contextlib
@@ -30,7 +30,8 @@ from fieldguide.weights.tensors import serialise
 
 FORMAT_VERSION = 1
 FACTS, MODEL = "guide.json", "model.safetensors"
-RECORDS = ("metrics.json", "history.csv", "predictions.parquet")
+RECORDS = ("metrics.json", "history.csv", "predictions.parquet", "curves.png")
+RUN = "training"  # the folder of an unfinished training run, which the finished guide replaces
 _REQUIRED_FACTS = ("format_version", "architecture", "class_names", "preprocess", "files")
 _CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave behind, and nobody misses
 _MOST_INFLATED = 200  # times its compressed size: weights hardly shrink, so more is no guide but a bomb
@@ -111,9 +112,10 @@ def _check_is_a_guide(path: Path) -> None:
     """
     if not path.exists() or _is_empty(path):
         return
-    if path.is_dir() == (path.suffix == ".zip") or FACTS not in (names := _members(path)):
+    names = _members(path)
+    if path.is_dir() == (path.suffix == ".zip") or not names & {FACTS, RUN}:
         raise GuideError(f"{path} already exists and is not a guide; choose another name, such as {path}.guide")
-    foreign = sorted(names - {FACTS, MODEL, *RECORDS, *_CLUTTER})
+    foreign = sorted(names - {FACTS, MODEL, RUN, *RECORDS, *_CLUTTER})
     if foreign:
         raise GuideError(
             f"{path} holds {foreign[0]!r}, which is no part of a guide and would be lost; move that, or choose "

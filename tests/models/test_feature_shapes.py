@@ -21,6 +21,7 @@ def down(divisor):
     [
         ("resnet18", up(32), up(8)),
         ("resnet20", up(4), None),
+        ("resnet9", down(8), None),
         ("wide_resnet28_10", up(4), None),
         ("densenet121", lambda side: ceil(side / 4) // 8, down(8)),
         ("googlenet", lambda side: ceil((side + 1) // 16 / 2), lambda side: ceil(side // 2 / 2)),

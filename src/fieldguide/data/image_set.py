@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ class ImageSet:
         parts: (N,) "train", "val", "test", or "" where the source does not say.
         read: index in [0, N) -> the photo. Called from several threads at once.
             Raises OSError or PhotoError where the photo can't be read.
+        pixels: (N, H, W) or (N, H, W, C) uint8, all photos at once, where the source has them in memory.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ImageSet:
     labels: npt.NDArray[np.int64]
     parts: npt.NDArray[np.str_]
     read: Callable[[int], Photo]
+    pixels: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.photo_names)
@@ -64,6 +66,7 @@ class ImageSet:
             labels=self.labels[chosen],
             parts=self.parts[chosen],
             read=lambda index: read(int(chosen[index])),
+            pixels=None if self.pixels is None else self.pixels[chosen],
         )
 
 

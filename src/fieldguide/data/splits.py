@@ -9,7 +9,11 @@ HOLDOUT_FRACTION = 0.2
 
 
 def hold_out(
-    digests: list[bytes], labels: npt.NDArray[np.int64], fraction: float = HOLDOUT_FRACTION
+    digests: list[bytes],
+    labels: npt.NDArray[np.int64],
+    fraction: float = HOLDOUT_FRACTION,
+    *,
+    purpose: str = "split",
 ) -> npt.NDArray[np.bool_]:
     """Say for each photo whether it is held out for evaluation.
 
@@ -22,6 +26,7 @@ def hold_out(
         digests: (N) content digests, 32 bytes each.
         labels: (N,) class of each photo.
         fraction: share to hold out, above 0 and below 1.
+        purpose: of the split; splits of one set for different purposes are independent of each other.
 
     Returns:
         (N,) true where a photo is held out.
@@ -31,7 +36,7 @@ def hold_out(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}; it must be above 0 and below 1")
-    positions = np.array([_position(d) for d in digests])
+    positions = np.array([_position(d, purpose) for d in digests])
     held_out = positions < fraction
     pinned: set[bytes] = set()
     for label in np.unique(labels):
@@ -43,6 +48,6 @@ def hold_out(
     return held_out
 
 
-def _position(digest: bytes) -> float:
+def _position(digest: bytes, purpose: str) -> float:
     """Map a digest to [0, 1). Hashed once more, so that the split is independent of other uses of it."""
-    return float(int.from_bytes(hashlib.sha256(b"split:" + digest).digest()[:6], "big")) / 2.0**48
+    return float(int.from_bytes(hashlib.sha256(f"{purpose}:".encode() + digest).digest()[:6], "big")) / 2.0**48

@@ -23,4 +23,5 @@ def open_digits(data_root: Path | None = None) -> ImageSet:
         labels=labels,
         parts=np.full(len(labels), UNSPLIT, "<U5"),
         read=lambda index: pixels[index],
+        pixels=pixels,
     )

@@ -46,11 +46,12 @@ def open_idx(path: Path, class_names: tuple[str, ...] = ()) -> ImageSet:
         if not _find(path, f"{prefix}-images"):
             continue
         pixels, classes = _read_part(path, prefix)
-        images += list(pixels)
+        images.append(pixels)
         labels.append(classes)
         names += [f"{part}/{i}" for i in range(len(pixels))]
         parts += [part] * len(pixels)
     all_labels = np.concatenate(labels)
+    all_pixels = _joined(path, images)
     needed = int(all_labels.max(initial=0)) + 1
     if class_names and needed > len(class_names):
         raise DataError(f"{path} has the label {needed - 1}, but there are {len(class_names)} classes")
@@ -60,8 +61,16 @@ def open_idx(path: Path, class_names: tuple[str, ...] = ()) -> ImageSet:
         photo_names=names,
         labels=all_labels,
         parts=np.array(parts, dtype="<U5"),
-        read=lambda index: images[index],
+        read=lambda index: all_pixels[index],
+        pixels=all_pixels,
     )
+
+
+def _joined(path: Path, images: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    shapes = {pixels.shape[1:] for pixels in images}
+    if len(shapes) > 1:
+        raise DataError(f"{path}: pictures of train and t10k have different shapes: {sorted(shapes)}")
+    return np.concatenate(images)
 
 
 def _read_part(path: Path, prefix: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

@@ -1,0 +1,104 @@
+"""ResNet-9 (Page, 2018, https://github.com/davidcpage/cifar10-fast): made to learn CIFAR-10 in few seconds.
+
+Page took a residual network apart for DAWNBench, and kept what learnt fastest: eight 3x3 convolutions, six in a
+row and two residual branches, where wide maps are small. https://myrtle.ai/learn/how-to-train-your-resnet/ tells it.
+"""
+
+from collections import OrderedDict
+from functools import partial
+
+from torch import Tensor, nn
+
+from fieldguide.layers import ConvNormAct, InputSize, check_arguments
+from fieldguide.models import register_model
+
+STEM_CHANNELS = 64
+STAGE_CHANNELS = (128, 256, 512)  # before widening: of 16, 8 and 4 px
+RESIDUAL_STAGES = (True, False, True)
+LOGIT_SCALE = 1 / 8  # the largest of a map's numbers are large: unscaled logits would begin too sure
+
+_ConvNormAct = partial(ConvNormAct, kernel_size=3, activation=partial(nn.ReLU, inplace=True))
+
+
+class ResidualPair(nn.Module):
+    """Two 3x3 convolutions, whose activations are added to what they take: (N, C, H, W) -> (N, C, H, W)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = _ConvNormAct(channels, channels)
+        self.conv2 = _ConvNormAct(channels, channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        output: Tensor = images + self.conv2(self.conv1(images))
+        return output
+
+
+class ResNet9(nn.Module):
+    """Stem, three stages of a convolution with pooling, two with a residual pair, global max pooling, classifier.
+
+    Images (N, in_channels, H, W) float32, H and W at least 8 -> logits (N, num_classes), or the scaled maxima
+    (N, 512 * width) where num_classes is 0.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(self, *, num_classes: int, in_channels: int, width: float) -> None:
+        check_arguments(num_classes=num_classes, in_channels=in_channels, width=width)
+        super().__init__()
+        self.input_size = InputSize(8)
+        channels = _widened(STEM_CHANNELS, width)
+        self.stem = _ConvNormAct(in_channels, channels)
+        self.stages = nn.Sequential()
+        for stage_channels, residual in zip(STAGE_CHANNELS, RESIDUAL_STAGES, strict=True):
+            out_channels = _widened(stage_channels, width)
+            conv = _ConvNormAct(channels, out_channels)
+            stage = nn.Sequential(OrderedDict(conv=conv, pool=nn.MaxPool2d(2)))
+            if residual:
+                stage.add_module("residual", ResidualPair(out_channels))
+            self.stages.append(stage)
+            channels = out_channels
+        self.classifier = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Images (N, in_channels, H, W) -> the last feature map (N, 512 * width, floor(H / 8), floor(W / 8)).
+
+        Raises:
+            ValueError: the images are smaller than 8 px.
+        """
+        self.input_size.check(images)
+        features: Tensor = self.stages(self.stem(images))
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        maxima = self.forward_features(images).amax(dim=(2, 3))
+        logits: Tensor = self.classifier(maxima * LOGIT_SCALE)
+        return logits
+
+
+def _widened(channels: int, width: float) -> int:
+    return max(1, round(channels * width))
+
+
+@register_model(
+    params=6_573_130,
+    macs=379_327_488,
+    input_size_px=32,
+    year=2018,
+    source="https://github.com/davidcpage/cifar10-fast",
+)
+def resnet9(*, num_classes: int = 10, in_channels: int = 3, width: float = 1.0) -> ResNet9:
+    """ResNet-9. Images (N, in_channels, H, W) float32, at least 8 px -> logits (N, num_classes).
+
+    Page multiplies the logits of a classifier without bias by 1/8. Here it has one, as everywhere in this package,
+    and what it takes is multiplied instead, which comes to the same.
+
+    Args:
+        num_classes: how many logits; 0 gives the scaled maxima (N, 512 * width) instead.
+        in_channels: channels of the images.
+        width: what every channel count is multiplied by; half of it does about a quarter of the arithmetic.
+
+    Raises:
+        ValueError: num_classes is below 0, in_channels below 1, or width is not positive.
+    """
+    return ResNet9(num_classes=num_classes, in_channels=in_channels, width=width)

@@ -1,0 +1,86 @@
+"""What a guide says of how it was made: versions, data, accuracy."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.data import ImageSet
+from fieldguide.data.image_set import NO_LABEL, SkippedPhoto
+from fieldguide.data.layout import readable
+from fieldguide.evaluate import Evaluation
+
+
+def origin() -> dict[str, Any]:
+    """Return the versions of fieldguide and of what it stands on, and the time."""
+    libraries = ("torch", "openvino", "numpy", "pillow", "timm")
+    return {
+        "fieldguide_version": importlib.metadata.version("fieldguide"),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version for name in libraries if (version := _version(name))},
+        },
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # OpenVINO, where another engine runs
+        return None
+
+
+def data_facts(
+    everything: ImageSet,
+    images: ImageSet,
+    *,
+    digests: Sequence[bytes],
+    labels: npt.NDArray[np.int64],
+    held_out: npt.NDArray[np.bool_],
+    skipped: Sequence[SkippedPhoto],
+) -> dict[str, Any]:
+    """Return the set's name, what it holds, and a fingerprint that another photo or label would change.
+
+    Args:
+        everything: the set as it was opened.
+        images: those of its photos that were to be used.
+        digests: (N,) content digests of those that could be used.
+        labels: (N,) their classes.
+        held_out: (N,) which of them were held out.
+        skipped: those that could not be used.
+    """
+    names = images.class_names
+    train, held = (np.bincount(labels[mask], minlength=len(names)) for mask in (~held_out, held_out))
+    unlabelled = int((everything.labels == NO_LABEL).sum())
+    return {
+        "name": readable(images.name),
+        "fingerprint": data_fingerprint(digests, labels, names),
+        "split": "given" if images.is_split else "by content",
+        "num_train": int(train.sum()),
+        "num_held_out": int(held.sum()),
+        "photos": {n: {"train": int(train[k]), "held_out": int(held[k])} for k, n in enumerate(names)},
+        "skipped": [{"photo": s.name, "reason": s.reason} for s in skipped],
+        "unlabelled": unlabelled,
+        "unused": len(everything) - len(images) - unlabelled,
+    }
+
+
+def data_fingerprint(digests: Sequence[bytes], labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
+    """Return a SHA-256, in hexadecimal, of what photos hold and of their classes, in whatever order."""
+    pairs = sorted(d + names[k].encode() for d, k in zip(digests, labels.tolist(), strict=True))
+    return hashlib.sha256(b"".join(pairs)).hexdigest()
+
+
+def summary(evaluation: Evaluation | None) -> dict[str, Any] | None:
+    """Return an evaluation's main numbers; None where there was nothing to judge."""
+    if evaluation is None:
+        return None
+    keys = ("num_photos", "top1", "top1_interval", "top5", "log_loss")
+    values = evaluation.to_dict()
+    return {key: values[key] for key in keys}

@@ -1,0 +1,100 @@
+"""Fine-tuning: the head is solved on frozen features, then the body learns too, at lower rates the earlier its layers.
+
+The exact head comes first, so that no random classifier sends large gradients into pretrained weights. What comes out
+is kept only if it does better on photos set apart from the training photos; else the frozen guide stands.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fieldguide.cost.freezing import freeze
+from fieldguide.embed import Embedder
+from fieldguide.errors import RecipeError
+from fieldguide.evaluate import Evaluation
+from fieldguide.head import LinearHead
+from fieldguide.progress import Progress, silent
+from fieldguide.training.lesson_photos import LessonPhotos
+from fieldguide.training.logistic_regression import fit_head
+from fieldguide.training.network import Classifier, regularisation
+from fieldguide.training.recipe import Recipe
+from fieldguide.weights import Backbone
+
+
+def compare(frozen: Evaluation, finetuned: tuple[float, float]) -> dict[str, Any]:
+    """Hold a fine-tuned network to the frozen guide on the same validation photos, by the same arithmetic.
+
+    It is better with more photos right or, with as many, with a lower log loss.
+
+    Args:
+        frozen: evaluation of the guide with frozen features.
+        finetuned: (top-1, log loss) of the fine-tuned network at its best.
+    """
+    top1, log_loss = finetuned
+    is_better = (top1, -log_loss) > (frozen.top1, -frozen.log_loss)
+    return {
+        "is_better": is_better,
+        "kept": "fine-tuned" if is_better else "frozen",
+        "num_photos": frozen.num_photos,
+        "frozen": {"top1": frozen.top1, "log_loss": frozen.log_loss},
+        "finetuned": {"top1": top1, "log_loss": log_loss},
+    }
+
+
+def solve_head(backbone: Backbone, photos: LessonPhotos, on_progress: Progress = silent) -> LinearHead:
+    """Fit the head on frozen features of the photos to learn from."""
+    images = photos.learnt.images
+    chosen = images.select(np.isin(np.arange(len(images)), photos.learnt.indices))
+    embedding = Embedder(backbone).embed(chosen, on_progress)
+    labels = chosen.labels[embedding.indices]
+    return fit_head(embedding.features, labels, len(images.class_names), on_progress=on_progress).head
+
+
+def pretrained_network(backbone: Backbone, recipe: Recipe, head: LinearHead) -> Classifier:
+    """Return the pretrained body, frozen as the recipe says, with the solved head as its classifier."""
+    arguments = {**backbone.arguments, **regularisation(backbone.name, recipe)}
+    body = replace(backbone, arguments=arguments).build()
+    freeze_parts(body, recipe.freeze)
+    classifier = nn.Linear(head.weight.shape[1], head.weight.shape[0])
+    with torch.no_grad():
+        classifier.weight.copy_(torch.from_numpy(head.weight))
+        classifier.bias.copy_(torch.from_numpy(head.bias))
+    return Classifier(body, classifier)
+
+
+def freeze_parts(body: nn.Module, parts: str) -> None:
+    """Freeze what a recipe's ``freeze`` names.
+
+    Args:
+        body: of the network.
+        parts: ``none``; ``features``, all of it; ``stageN``, the stem and its first N stages; or names of modules
+            with wildcards, by commas.
+
+    Raises:
+        RecipeError: there are no so many stages.
+        UnknownNameError: there is no module of that name.
+    """
+    if parts == "none":
+        return
+    if parts == "features":
+        body.requires_grad_(False)
+        return
+    if parts.startswith("stage") and parts.removeprefix("stage").isdigit():
+        freeze(body, _first_stages(body, int(parts.removeprefix("stage"))))
+        return
+    freeze(body, [part.strip() for part in parts.split(",")])
+
+
+def _first_stages(body: nn.Module, count: int) -> list[str]:
+    stages = getattr(body, "stages", None)
+    if not isinstance(stages, nn.Sequential) or not 1 <= count <= len(stages):
+        found = f"its stages are 1 to {len(stages)}" if isinstance(stages, nn.Sequential) else "it has no stages"
+        raise RecipeError(
+            f"freeze is stage{count}, but {found}; set freeze to one of these, or to names of modules"
+        )
+    before = [name for name, _ in body.named_children() if name.startswith("stem")]
+    stem = [name for name in before if list(body.get_submodule(name).parameters())]
+    return stem + [f"stages.{number}" for number in range(count)]

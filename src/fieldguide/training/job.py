@@ -1,0 +1,94 @@
+"""What a training run is to do, as data: a run that starts and a run that is resumed both do what their job says."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fieldguide.data import ImageSet, open_images
+from fieldguide.errors import TrainingError
+from fieldguide.training.keeper import read_job
+from fieldguide.training.recipe import Recipe, Setting
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A run's orders, as JSON holds them.
+
+    Args:
+        kind: from nothing, or by fine-tuning a pretrained body.
+        data: path or name of the set; empty where it was given as an object.
+        data_root: where a named set's files are.
+        model: name of the network.
+        weights: file of a pretrained body's weights.
+        size_px, fit: of its pictures, where they were asked for.
+        arguments: of its factory.
+        recipe_name: that the recipe began as.
+        recipe: every setting.
+        seed: of all chance.
+        strict: stop at the first photo that can't be used.
+        engine: that runs the guide.
+        teachers: paths of the guides to learn from.
+        fingerprint: of the photos learnt from, once they were looked at.
+        arithmetic: what the processor computes with, once that was measured.
+    """
+
+    kind: Literal["from nothing", "fine-tuning"]
+    data: str
+    data_root: str | None = None
+    model: str
+    weights: str | None = None
+    size_px: int | None = None
+    fit: Any = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    recipe_name: str
+    recipe: Mapping[str, Setting]
+    seed: int = 0
+    strict: bool = False
+    engine: str = "auto"
+    teachers: tuple[str, ...] = ()
+    fingerprint: str = ""
+    arithmetic: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> Recipe:
+        """Return the recipe."""
+        return Recipe().changed(self.recipe)
+
+    def open_images(self) -> ImageSet:
+        """Open the set.
+
+        Raises:
+            TrainingError: it was given as an object, and can't be opened again.
+        """
+        if not self.data:
+            raise TrainingError("this run's photos were given as an object; pass them to resume(run, data=...)")
+        return open_images(self.data, data_root=self.data_root)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the orders as JSON holds them."""
+        return {"format_version": FORMAT_VERSION, **asdict(self)}
+
+
+def load_job(target: Path) -> Job:
+    """Read the orders of an unfinished run.
+
+    Raises:
+        TrainingError: there is no unfinished run, or it is of another format.
+    """
+    values = read_job(target)
+    if values is None:
+        if (target / "guide.json").exists():
+            raise TrainingError(f"{target} is finished: it is a guide; try: fieldguide evaluate {target} PHOTOS")
+        raise TrainingError(
+            f"{target} holds no unfinished run; expected the folder that 'fieldguide train -o' names"
+        )
+    version = values.pop("format_version", None)
+    known = {f.name for f in fields(Job)}
+    if version != FORMAT_VERSION or set(values) != known:
+        raise TrainingError(
+            f"{target} holds a run of format {version}; this fieldguide takes up runs of format {FORMAT_VERSION}: "
+            "start it again, or go on with the version that began it"
+        )
+    return replace(Job(**values), teachers=tuple(values["teachers"]))

@@ -1,0 +1,129 @@
+"""Where a run is kept while it lasts: ``training/`` in the folder that becomes the guide."""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fieldguide.errors import TrainingError
+from fieldguide.guide_format import RUN
+from fieldguide.paths import written_whole
+from fieldguide.training.checkpoint import BEST, LAST, Checkpoint, read_checkpoint, write_checkpoint
+from fieldguide.training.history import Epoch, to_csv
+
+JOB, HISTORY, CHECKPOINTS = "job.json", "history.csv", "checkpoints"
+INTERVAL_S = 60.0  # between checkpoints
+
+
+class Keeper:
+    """Keeps checkpoints and the history of a run.
+
+    Args:
+        target: the folder that becomes the guide; None to keep only the best weights, in memory.
+        interval_s: seconds between checkpoints.
+    """
+
+    def __init__(self, target: Path | None, *, interval_s: float = INTERVAL_S) -> None:
+        self.target = target
+        self._interval_s = interval_s
+        self._last_kept = time.monotonic()
+        self._best: Checkpoint | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run is kept."""
+        return None if self.target is None else self.target / RUN
+
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return self.folder is not None and time.monotonic() - self._last_kept >= self._interval_s
+
+    def keep(self, checkpoint: Checkpoint, kind: str) -> None:
+        """Keep a checkpoint.
+
+        Raises:
+            TrainingError: it can't be written.
+        """
+        if self.folder is None:
+            if kind == BEST:
+                tensors = {name: tensor.clone() for name, tensor in checkpoint.tensors.items()}
+                self._best = Checkpoint(checkpoint.step, tensors, checkpoint.facts)
+            return
+        write_checkpoint(self.folder / CHECKPOINTS, checkpoint, kind)
+        if kind == LAST:
+            self._last_kept = time.monotonic()
+
+    def last(self) -> Checkpoint | None:
+        """Return the checkpoint to go on from."""
+        return None if self.folder is None else read_checkpoint(self.folder / CHECKPOINTS)
+
+    def best(self) -> Checkpoint | None:
+        """Return the best weights."""
+        return self._best if self.folder is None else read_checkpoint(self.folder / CHECKPOINTS, BEST)
+
+    def keep_history(self, history: Sequence[Epoch]) -> None:
+        """Write the history anew."""
+        self._write(HISTORY, to_csv(history))
+
+    def keep_job(self, job: dict[str, Any]) -> None:
+        """Write what the run is to do."""
+        self._write(JOB, json.dumps(job, ensure_ascii=False, indent=2).encode())
+
+    def how_to_go_on(self, step: int, total_steps: int) -> str:
+        """Return what to tell somebody who stopped the run."""
+        if self.target is None:
+            return f"stopped at step {step} of {total_steps}; nothing is kept, for no output was named"
+        return (
+            f"stopped at step {step} of {total_steps}, which is kept; go on with: "
+            f"fieldguide train --resume {self.target}"
+        )
+
+    def last_good(self) -> str:
+        """Say which checkpoint is the last."""
+        last = self.last()
+        return f"the last good checkpoint is of step {last.step}, in {self.target}" if last else "no step was kept"
+
+    def _write(self, name: str, content: bytes) -> None:
+        if self.folder is None:
+            return
+        try:
+            with written_whole(self.folder / name) as draft:
+                draft.write_bytes(content)
+        except OSError as error:
+            raise TrainingError(
+                f"{self.folder / name} can't be written: {error.strerror or error}; make room, or choose another "
+                "folder"
+            ) from error
+
+
+def start_anew(target: Path) -> None:
+    """Make room for a new run.
+
+    Raises:
+        TrainingError: an unfinished run is there.
+    """
+    folder = target / RUN
+    if read_job(target) is not None:
+        raise TrainingError(
+            f"{target} holds an unfinished run; go on with: fieldguide train --resume {target}, or remove it, or "
+            "choose another name"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_job(target: Path) -> dict[str, Any] | None:
+    """Read what an unfinished run is to do; None where there is no run.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    path = target / RUN / JOB
+    try:
+        job = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} is damaged: {error}; start the run again") from error
+    return dict(job)

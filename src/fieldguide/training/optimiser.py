@@ -1,0 +1,68 @@
+"""The optimiser of a recipe, with its groups: no decay for biases and norms, lower rates for earlier layers."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from fieldguide.training.recipe import Recipe
+from fieldguide.training.schedule import LR_SCALE
+
+
+def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Make the recipe's optimiser of all parameters that are not frozen.
+
+    Args:
+        network: a :class:`~fieldguide.training.network.Classifier`.
+        recipe: optimiser, weight decay, layer decay.
+    """
+    groups = parameter_groups(network, weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay)
+    if recipe.optimiser == "sgd":
+        nesterov = recipe.nesterov and recipe.momentum > 0
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    return kind(groups, lr=recipe.lr)
+
+
+def parameter_groups(network: nn.Module, *, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:
+    """Return the parameters in groups of one decay and one share of the learning rate.
+
+    Vectors and single numbers (biases, norms) are not decayed. The classifier learns at the full rate, the last
+    block of the body at ``layer_decay`` of it, the one before at its square, and so on (Howard and Ruder, 2018,
+    https://arxiv.org/abs/1801.06146, section 3.2).
+    """
+    depths = layer_depths(network)
+    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decays, depth = parameter.ndim > 1, depths[name]
+        scale = layer_decay ** (max(depths.values()) - depth)
+        decay = weight_decay if decays else 0.0
+        group = groups.setdefault(
+            (depth if layer_decay < 1 else 0, decays), {"params": [], "weight_decay": decay, LR_SCALE: scale}
+        )
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def layer_depths(network: nn.Module) -> dict[str, int]:
+    """Return how deep each parameter lies: the stem at 0, each block of the stages one deeper, the classifier last.
+
+    Blocks are the children of ``stages``' children; of a body without stages, its own children.
+    """
+    units = [unit for name, child in network.named_children() for unit in _units(name, child)]
+    depths: dict[str, int] = {}
+    for name, _ in network.named_parameters():
+        inside = [i for i, unit in enumerate(units) if name == unit or name.startswith(f"{unit}.")]
+        depths[name] = inside[-1] if inside else 0
+    return depths
+
+
+def _units(name: str, module: nn.Module) -> list[str]:
+    """Return the names of the layers that a module consists of: containers are opened, blocks are not."""
+    children = list(module.named_children())
+    is_container = isinstance(module, (nn.Sequential, nn.ModuleList)) or name == "body"
+    if not (is_container and children):
+        return [name]
+    return [unit for child_name, child in children for unit in _units(f"{name}.{child_name}", child)]

@@ -1,0 +1,69 @@
+"""Which photos a step learns from: a pure function of the seed and the step, so that a resumed run goes on exactly."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+_ORDER = 1  # what a seed is drawn for: seeds of one purpose are independent of another's
+
+
+def seed_of(*numbers: int) -> int:
+    """Return 32 bits that depend on all of the numbers: the seed of a step, of an epoch, of a photo's place."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+class Order:
+    """The photos of every step. They pass in a new order each epoch; batches run across the ends of epochs.
+
+    So all batches are of one size, which batch normalisation, compiled networks and several processes want.
+
+    Args:
+        labels: (N,) class of each photo.
+        batch_size: B, photos a step.
+        seed: of the order.
+        balance: with ``"sampling"`` photos are drawn anew each epoch, every class as often as another.
+    """
+
+    def __init__(
+        self,
+        labels: npt.NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        balance: Literal["none", "weights", "sampling"] = "none",
+    ) -> None:
+        self.num_photos = len(labels)
+        self.batch_size = batch_size
+        self._seed = seed
+        self._shares = _equal_shares(labels) if balance == "sampling" else None
+        self._epochs: dict[int, npt.NDArray[np.int64]] = {}
+
+    def batch(self, step: int) -> npt.NDArray[np.int64]:
+        """Return the indices (B,) of the photos of a step, from 0."""
+        start = step * self.batch_size
+        first, offset = divmod(start, self.num_photos)
+        last = (start + self.batch_size - 1) // self.num_photos
+        stretch = np.concatenate([self._epoch(epoch) for epoch in range(first, last + 1)])
+        self._epochs = {epoch: order for epoch, order in self._epochs.items() if epoch >= first}
+        return stretch[offset : offset + self.batch_size]
+
+    def steps_in(self, epochs: float) -> int:
+        """Return how many steps it takes to pass all photos so many times, at least one."""
+        return max(1, round(epochs * self.num_photos / self.batch_size))
+
+    def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:
+        if epoch not in self._epochs:
+            random = np.random.default_rng([self._seed, _ORDER, epoch])
+            self._epochs[epoch] = (
+                random.permutation(self.num_photos)
+                if self._shares is None
+                else random.choice(self.num_photos, self.num_photos, p=self._shares)
+            )
+        return self._epochs[epoch]
+
+
+def _equal_shares(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the probability of each photo, (N,), with which classes come equally often."""
+    counts = np.bincount(labels)
+    shares: npt.NDArray[np.float64] = 1 / counts[labels]
+    return shares / shares.sum()

@@ -1,0 +1,172 @@
+"""The pictures that steps learn from: decoded to one size, held in memory where they fit, else decoded as they come."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.data import ImageSet, Preprocess, SkippedPhoto
+from fieldguide.data.image_set import content_digest
+from fieldguide.embed.embedder import in_threads
+from fieldguide.errors import DataError, PhotoError
+from fieldguide.progress import Progress, counted, silent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_AHEAD = 256  # photos decoded before they are asked for
+_SHARE_OF_MEMORY = 0.25  # that pictures may take; more are decoded anew in each epoch
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass
+class Pictures:
+    """Pictures uint8 (N, S, S, C) of the photos of a set that can be used.
+
+    Args:
+        images: the whole set.
+        preprocess: how a photo becomes a picture.
+        indices: (N,) which photo of the set each picture is.
+        digests: (N,) content digest of each.
+        held: all of them, where they fit in memory.
+        skipped: photos that can't be used, and why.
+    """
+
+    images: ImageSet
+    preprocess: Preprocess
+    indices: npt.NDArray[np.int64]
+    digests: list[bytes]
+    held: Pixels | None = field(repr=False)
+    skipped: list[SkippedPhoto] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """(N,) class of each."""
+        return self.images.labels[self.indices]
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> "Pictures":
+        """Return the pictures where ``keep`` (N,) is true, in order."""
+        chosen = np.flatnonzero(keep)
+        held = None if self.held is None else self.held if keep.all() else self.held[chosen]
+        digests = [self.digests[i] for i in chosen.tolist()]
+        return Pictures(self.images, self.preprocess, self.indices[chosen], digests, held)
+
+    def batches(self, batches: Iterable[npt.NDArray[np.int64]]) -> Iterator["Tensor"]:
+        """Indices (B,) into the pictures, batch by batch -> tensors uint8 (B, C, S, S), channels last in memory.
+
+        Raises:
+            DataError: a photo that could be used can't be any longer.
+        """
+        import torch
+
+        if self.held is not None:
+            whole = torch.from_numpy(self.held)
+            for batch in batches:
+                yield whole[torch.from_numpy(batch)].permute(0, 3, 1, 2)
+            return
+        sizes: list[int] = []
+
+        def flat() -> Iterator[int]:
+            for batch in batches:
+                sizes.append(len(batch))
+                yield from batch.tolist()
+
+        decoded = in_threads(self._decode, flat(), ahead=_AHEAD)
+        for first in decoded:
+            rest = (next(decoded) for _ in range(sizes.pop(0) - 1))
+            yield torch.from_numpy(np.stack([first, *rest])).permute(0, 3, 1, 2)
+
+    def _decode(self, index: int) -> Pixels:
+        photo = int(self.indices[index])
+        try:
+            return self.preprocess(self.images.read(photo))
+        except (PhotoError, OSError) as error:
+            raise DataError(
+                f"{self.images.photo_names[photo]} could be read before, and now: {error}; put it back and go on "
+                "with --resume"
+            ) from error
+
+
+def load_pictures(
+    images: ImageSet,
+    preprocess: Preprocess,
+    *,
+    strict: bool = False,
+    at_most_bytes: int | None = None,
+    on_progress: Progress = silent,
+) -> Pictures:
+    """Look at every photo once: learn what it holds, whether it can be used, and keep its picture if all fit.
+
+    Args:
+        images: photos with labels.
+        preprocess: how a photo becomes a picture.
+        strict: stop at the first photo that can't be used.
+        at_most_bytes: that pictures may take; by default a quarter of this machine's memory.
+        on_progress: called as photos are done.
+
+    Raises:
+        DataError: strict, and a photo can't be used.
+    """
+    side, channels = preprocess.size_px, preprocess.channels
+    budget = _SHARE_OF_MEMORY * _memory_bytes() if at_most_bytes is None else at_most_bytes
+    fits = len(images) * side * side * channels <= budget
+    is_ready = (
+        images.pixels is not None and images.pixels.shape[1:3] == (side, side) and _channels(images) == channels
+    )
+
+    def look(index: int) -> tuple[bytes, Pixels | None, str]:
+        try:
+            photo = images.read(index)
+            picture = None if is_ready else preprocess(photo)
+        except (PhotoError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            if strict:
+                raise DataError(f"{images.photo_names[index]}: {reason}; stopped, as --strict asks") from error
+            return b"", None, reason
+        return content_digest(photo), picture, ""
+
+    held = np.empty((len(images) if fits and not is_ready else 0, side, side, channels), np.uint8)
+    indices: list[int] = []
+    digests: list[bytes] = []
+    skipped: list[SkippedPhoto] = []
+    looks: Iterable[tuple[bytes, Pixels | None, str]] = (
+        map(look, range(len(images))) if is_ready else in_threads(look, range(len(images)), ahead=_AHEAD)
+    )
+    for index, (digest, picture, reason) in enumerate(counted(looks, len(images), "pictures", on_progress)):
+        if reason:
+            skipped.append(SkippedPhoto(images.photo_names[index], reason))
+            continue
+        if fits and picture is not None:
+            held[len(indices)] = picture
+        indices.append(index)
+        digests.append(digest)
+    if is_ready and images.pixels is not None:
+        held = images.pixels.reshape(len(images), side, side, channels)
+    return Pictures(images, preprocess, np.array(indices, np.int64), digests, held[: len(indices)] if fits or is_ready
+                    else None, skipped)  # fmt: skip
+
+
+def _channels(images: ImageSet) -> int:
+    if images.pixels is None:
+        return 0
+    return images.pixels.shape[3] if images.pixels.ndim == 4 else 1
+
+
+def _memory_bytes() -> int:
+    """Return this machine's memory; 8 GiB where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30
+
+
+def join(parts: Iterable[Pictures]) -> list[bytes]:
+    """Return the digests of several sets of pictures."""
+    return list(chain.from_iterable(part.digests for part in parts))

@@ -1,0 +1,105 @@
+"""The learning rate and the stage of a step: pure functions of the step and of the epochs so far."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fieldguide.libraries import import_timm
+from fieldguide.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+LR_SCALE = "lr_scale"  # timm's name for a group's share of the learning rate
+
+
+class Schedule:
+    """Sets the learning rate of every group of an optimiser.
+
+    Args:
+        optimiser: its groups may have their own share of the learning rate, ``lr_scale``.
+        recipe: with the schedule, its warm-up, and the rate at its highest.
+        total_steps: of the whole training.
+        steps_per_epoch: not always whole.
+    """
+
+    def __init__(self, optimiser: "Optimizer", recipe: Recipe, total_steps: int, steps_per_epoch: float) -> None:
+        self._optimiser = optimiser
+        self._recipe = recipe
+        self._warmup_steps = min(round(recipe.warmup_epochs * steps_per_epoch), total_steps - 1)
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"] = recipe.lr
+        self._by_step = self._make_scheduler(total_steps)
+
+    def set(self, step: int, validation_losses: Sequence[float]) -> float:
+        """Set the rates of a step, from 0, and return the highest one.
+
+        Args:
+            step: steps done before.
+            validation_losses: of the epochs so far, which the plateau schedule goes by.
+        """
+        if self._by_step is not None:
+            self._by_step.step_update(step + 1 if self._warmup_steps else step)
+        else:
+            rate = self._recipe.lr * min(1.0, (step + 1) / max(1, self._warmup_steps))
+            rate /= self._recipe.plateau_factor ** self._plateaus(validation_losses)
+            for group in self._optimiser.param_groups:
+                group["lr"] = rate * group.get(LR_SCALE, 1.0)
+        return max(float(group["lr"]) for group in self._optimiser.param_groups)
+
+    def _make_scheduler(self, total_steps: int) -> Any:  # noqa: ANN401 - timm has no types
+        if self._recipe.schedule not in ("cosine", "linear"):
+            return None
+        import_timm()
+        from timm.scheduler import CosineLRScheduler, PolyLRScheduler
+
+        common: dict[str, Any] = {
+            "t_initial": total_steps + 1 - self._warmup_steps,
+            "warmup_t": self._warmup_steps,
+            "warmup_prefix": True,
+            "t_in_epochs": False,
+        }
+        if self._recipe.schedule == "cosine":
+            return CosineLRScheduler(self._optimiser, **common)
+        return PolyLRScheduler(self._optimiser, power=1.0, **common)
+
+    def _plateaus(self, losses: Sequence[float]) -> int:
+        """Return how often the rate has been divided: torch's own rule, asked anew each time, so it has no state."""
+        if self._recipe.schedule != "plateau" or not losses:
+            return 0
+        import torch
+        from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+        probe = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+        rule = ReduceLROnPlateau(probe, factor=0.5, patience=self._recipe.plateau_patience)
+        for loss in losses:
+            rule.step(loss)
+        return round(-math.log2(probe.param_groups[0]["lr"]))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of progressive learning.
+
+    Args:
+        number: from 0.
+        size_px: side of its pictures.
+        strength: of the recipe's regularisation, a share from 0 to 1.
+    """
+
+    number: int
+    size_px: int
+    strength: float
+
+
+def stage_of(recipe: Recipe, step: int, total_steps: int, size_px: int) -> Stage:
+    """Return the stage that a step belongs to: size and strength rise evenly over stages of equal length.
+
+    EfficientNetV2, section 4.2, algorithm 1; sizes are rounded to multiples of 8.
+    """
+    number = min(recipe.stages - 1, step * recipe.stages // total_steps)
+    share = 1.0 if recipe.stages == 1 else number / (recipe.stages - 1)
+    side = size_px * (recipe.first_size + share * (1 - recipe.first_size))
+    strength = recipe.first_strength + share * (1 - recipe.first_strength)
+    return Stage(number, size_px if share == 1 else max(8, round(side / 8) * 8), strength)
