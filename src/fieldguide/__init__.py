@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fieldguide.guide import load as load
     from fieldguide.models import create_model as create_model
     from fieldguide.training import train as train
+    from fieldguide.training.runs import find_lr as find_lr
     from fieldguide.training.runs import finetune as finetune
     from fieldguide.training.runs import resume as resume
     from fieldguide.training.runs import train_network as train_network
@@ -39,6 +40,7 @@ _MODULES = {
     "SkippedPhoto": "fieldguide.data",
     "create_model": "fieldguide.models",
     "features": "fieldguide.feature_maps",
+    "find_lr": "fieldguide.training.runs",
     "finetune": "fieldguide.training.runs",
     "load": "fieldguide.guide",
     "load_model": "fieldguide.weights",

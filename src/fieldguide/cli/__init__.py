@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from fieldguide.cli import _interrupts
-from fieldguide.errors import FieldguideError
+from fieldguide.errors import FieldguideError, StoppedError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -66,6 +66,9 @@ def _explain(error: BaseException) -> int:
     """Say in one line what went wrong, and return the exit code. What is no one's mistake but ours is raised."""
     if isinstance(error, KeyboardInterrupt) or _interrupts.has_arrived():
         return _INTERRUPTED
+    if isinstance(error, StoppedError):
+        print(f"fieldguide: {error}", file=sys.stderr)
+        return 128 + error.signal_number
     if isinstance(error, FieldguideError):
         fail(str(error))
     if isinstance(error, BrokenPipeError):  # the reader, such as head, has seen enough

@@ -14,7 +14,8 @@ from fieldguide.progress import Progress, silent
 _NAMED_SKIPPED = 10
 _STAGES = {"features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
            "writing": "Writing photos", "batches": "Measuring batches", "guides": "Training guides",
-           "memory": "Measuring memory", "latency": "Timing passes"}  # fmt: skip
+           "memory": "Measuring memory", "latency": "Timing passes", "pictures": "Decoding photos",
+           "steps": "Learning", "rates": "Trying rates"}  # fmt: skip
 
 
 def print_json(facts: object) -> None:
@@ -118,7 +119,9 @@ def progress_bars() -> Iterator[Progress]:
 
     bar = BarColumn(complete_style="cyan", finished_style="green")
     columns = (TextColumn("{task.description}"), bar, MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    to_terminal = sys.stdout.isatty()  # then what is printed meanwhile goes above the bars, else where it is sent
+    console = Console(stderr=True)
+    with Bars(*columns, console=console, transient=True, redirect_stdout=to_terminal) as bars:
         tasks: dict[str, Any] = {}
 
         def show(stage: str, done: int, total: int) -> None:

@@ -1,27 +1,52 @@
 """``fieldguide train``."""
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fieldguide.cli._app import app
 from fieldguide.cli._options import AsJson, DataRoot, EngineName, FitChoice
+from fieldguide.cli._training import (
+    Arguments,
+    ModelName,
+    RecipeName,
+    Seed,
+    Settings,
+    Width,
+    epoch_table,
+    in_panel,
+    model_arguments,
+    pairs,
+    print_outcome,
+    short_for,
+)
 
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
 
+_OF_A_NETWORK = ("recipe", "settings", "epochs", "batch_size", "lr", "freeze", "seed", "seeds", "checkpoint_every",
+                 "tensorboard")  # fmt: skip
+_OF_MODEL = ("arguments", "width")
+_OF_BACKBONE = ("backbone", "weights")
+_WITH_RESUME = ("resume", "as_json", "checkpoint_every", "tensorboard")
+
 
 @app.command()
 def train(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Argument(
             help="An image folder (CLASS/*.jpg, or {train,val,test}/CLASS/*.jpg), a zip of one, a CSV or Parquet "
-            "list, a folder of Parquet or IDX files, or a set's name such as digits."
+            "list, a folder of Parquet or IDX files, or a set's name such as digits.",
+            show_default=False,
         ),
-    ],
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The guide's folder, or NAME.zip.", show_default="DATA.guide"),
@@ -38,7 +63,7 @@ def train(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=32, max=2048, help="Side of the pictures in pixels.", show_default="the backbone's"),
+        typer.Option(min=8, max=2048, help="Side of the pictures in pixels.", show_default="the network's"),
     ] = None,
     fit: Annotated[
         FitChoice,
@@ -52,48 +77,203 @@ def train(
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first photo that can't be used.")] = False,
     data_root: DataRoot = None,
     engine: EngineName = "auto",
+    model: ModelName = None,
+    finetune: Annotated[
+        bool, in_panel("--finetune", help_text="Fine-tune the backbone too; kept only if it does better.")
+    ] = False,
+    resume: Annotated[
+        Path | None,
+        in_panel("--resume", help_text="Go on with an interrupted run: its folder.", show_default=False),
+    ] = None,
+    recipe: RecipeName = None,
+    settings: Settings = None,
+    epochs: Annotated[float | None, short_for("epochs", "Times that every photo is learnt from")] = None,
+    batch_size: Annotated[int | None, short_for("batch_size", "Photos a step")] = None,
+    lr: Annotated[float | None, short_for("lr", "Learning rate at its highest")] = None,
+    freeze: Annotated[str | None, short_for("freeze", "Parts that stay: features, none, stageN")] = None,
+    width: Width = None,
+    arguments: Arguments = None,
+    seed: Seed = 0,
+    seeds: Annotated[
+        int, in_panel("--seeds", help_text="Train so many times, each with the next seed; mean and spread.", min=1)
+    ] = 1,
+    checkpoint_every: Annotated[
+        float, in_panel("--checkpoint-every", help_text="Seconds between checkpoints.", min=0)
+    ] = 60.0,
+    tensorboard: Annotated[
+        Path | None,
+        in_panel("--tensorboard", help_text="Write TensorBoard's event files to this folder.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a guide on photos, evaluate it on those held out, and save it."""
-    from fieldguide.cli._console import print_cache_fault, print_json, progress_bars
+    """Train a guide on photos, evaluate it on those held out, and save it.
+
+    By default the head alone, on frozen features; --finetune goes on with the body, --model begins from nothing.
+    """
+    given = {n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")}
+    _refuse_contradictions(given)
+    start = time.perf_counter()
+    target = resume or output or _named_after(data)
+    photos: dict[str, Any] = {
+        "size_px": size,
+        "fit": fit,
+        "strict": strict,
+        "data_root": data_root,
+        "engine": engine,
+    }
+    pretrained: dict[str, Any] = {"backbone": backbone, "weights": weights}
+    if resume is None and not (model or finetune):
+        guides = {target: _train_frozen(data, target, balanced=balanced, **pretrained, **photos)}
+    else:
+        from fieldguide.training import runs
+
+        short = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "freeze": freeze}
+        changes = pairs(settings or (), "--set") | {name: v for name, v in short.items() if v is not None}
+        changes |= {"balance": "weights"} if balanced else {}
+        how: dict[str, Any] = {
+            "recipe": recipe or ("baseline" if model else "finetune"),
+            "settings": changes,
+            **photos,
+        }
+        begin: Callable[..., Guide] = (
+            partial(runs.train_network, data, model=model, arguments=model_arguments(arguments, width), **how)
+            if model
+            else partial(runs.finetune, data, **pretrained, **how)
+        )
+        places = (
+            {seed: target}
+            if seeds == 1
+            else {n: target.with_name(f"{target.stem}-seed{n}{target.suffix}") for n in range(seed, seed + seeds)}
+        )
+        with _watching(checkpoint_every, tensorboard, quiet=as_json) as watching:
+            guides = {
+                place: _train_network(place, None if resume else partial(begin, seed=number), watching, seeds > 1)
+                for number, place in places.items()
+            }
+    _print_guides(guides, time.perf_counter() - start, as_json=as_json)
+
+
+def _named_after(data: str) -> Path:
+    """Return the guide's place where none was named: here, by the name of the data."""
+    return Path(f"{Path(data).name.removesuffix('.zip').strip('.') or Path.cwd().name}.guide")
+
+
+def _refuse_contradictions(given: set[str]) -> None:
+    """Refuse options that make no sense together, by name."""
+
+    def flag(name: str) -> str:
+        own = {"settings": "--set", "arguments": "--argument", "data": "DATA"}
+        return own.get(name, f"--{name.replace('_', '-')}")
+
+    if "resume" in given:
+        others = [name for name in sorted(given) if name not in _WITH_RESUME]
+        if others:
+            raise typer.BadParameter(
+                f"--resume goes on with what its run was told to do; leave {flag(others[0])} out"
+            )
+        return
+    if {"model", "finetune"} <= given:
+        raise typer.BadParameter(
+            "--model begins from nothing, and --finetune with a pretrained --backbone; choose one"
+        )
+    if "model" in given:
+        others = [name for name in _OF_BACKBONE if name in given]
+        if others:
+            raise typer.BadParameter(
+                f"--model begins from nothing; leave {flag(others[0])} out, or use --finetune"
+            )
+        return
+    needs_model = [name for name in _OF_MODEL if name in given]
+    if needs_model:
+        raise typer.BadParameter(f"{flag(needs_model[0])} is of a network from nothing; add --model NAME")
+    needs_network = [name for name in _OF_A_NETWORK if name in given]
+    if needs_network and "finetune" not in given:
+        raise typer.BadParameter(
+            f"{flag(needs_network[0])} is for training a network; add --finetune, or --model NAME"
+        )
+
+
+def _train_frozen(data: str, target: Path, **options: Any) -> "Guide":  # noqa: ANN401 - passed on
+    from fieldguide.cli._console import print_cache_fault, progress_bars
     from fieldguide.guide_format import check_replaceable
     from fieldguide.training import train as train_guide
 
-    target = output or Path(f"{Path(data).name.removesuffix('.zip').strip('.') or Path.cwd().name}.guide")
     check_replaceable(target)
-    start = time.perf_counter()
     with progress_bars() as on_progress:
-        guide = train_guide(
-            data,
-            backbone=backbone,
-            weights=weights,
-            size_px=size,
-            fit=fit,
-            balanced=balanced,
-            strict=strict,
-            data_root=data_root,
-            engine=engine,
-            on_progress=on_progress,
-        )
+        guide = train_guide(data, **options, on_progress=on_progress)
     guide.save(target)
     print_cache_fault(guide.embedder.cache.fault)
-    seconds = time.perf_counter() - start
+    return guide
+
+
+@contextlib.contextmanager
+def _watching(checkpoint_s: float, tensorboard: Path | None, *, quiet: bool) -> Iterator[dict[str, Any]]:
+    """Give the arguments by which a run is watched and kept."""
+    from fieldguide.cli._console import progress_bars
+
+    with progress_bars() as on_progress, epoch_table(wanted=not quiet, tensorboard=tensorboard) as on_epoch:
+        yield {"checkpoint_s": checkpoint_s, "on_progress": on_progress, "on_epoch": on_epoch}
+
+
+def _train_network(
+    place: Path, begin: "Callable[..., Guide] | None", watching: dict[str, Any], is_one_of_several: bool
+) -> "Guide":
+    """Begin a run, or go on with it; of several seeds, one that is there or begun is not begun again."""
+    from fieldguide.cli._console import note
+    from fieldguide.guide import load
+    from fieldguide.training import runs
+    from fieldguide.training.keeper import read_job
+
+    if begin is None or (is_one_of_several and read_job(place) is not None):
+        return runs.resume(place, **watching)
+    if is_one_of_several and (place / "guide.json").exists():
+        note(f"{place} is there already")
+        return load(place)
+    return begin(output=place, **watching)
+
+
+def _print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) -> None:
+    from fieldguide.cli._console import print_json
+
     if as_json:
-        print_json(
-            {
-                "guide": str(target),
-                "seconds": round(seconds, 2),
-                "class_names": list(guide.class_names),
-                **guide.facts,
-                "evaluation": guide.evaluation.to_dict() if guide.evaluation else None,
-            }
-        )
+        records = [_as_json(guide, path, seconds) for path, guide in guides.items()]
+        print_json(records if len(records) > 1 else records[0])
         return
-    _print_guide(guide)
-    print(f"{target} is ready after {seconds:.1f} s; try: fieldguide predict {target} PHOTO")
+    for path, guide in guides.items():
+        _print_guide(guide, path)
+    if len(guides) > 1:
+        _print_seeds(guides)
+    last = list(guides)[-1]
+    print(f"{last} is ready after {seconds:.1f} s; try: fieldguide predict {last} PHOTO")
 
 
-def _print_guide(guide: "Guide") -> None:
+def _as_json(guide: "Guide", target: Path, seconds: float) -> dict[str, Any]:
+    return {
+        "guide": str(target),
+        "seconds": round(seconds, 2),
+        "class_names": list(guide.class_names),
+        **guide.facts,
+        "evaluation": guide.evaluation.to_dict() if guide.evaluation else None,
+    }
+
+
+def _print_seeds(guides: "dict[Path, Guide]") -> None:
+    """Print the accuracy of each seed, their mean and their spread."""
+    import statistics
+
+    from fieldguide.cli._console import percent, print_table
+
+    top1 = [guide.facts["metrics"]["top1"] for guide in guides.values() if guide.facts.get("metrics")]
+    rows = [(str(path), percent((guide.facts.get("metrics") or {}).get("top1"))) for path, guide in guides.items()]
+    print_table(("guide", "top-1"), rows)
+    if len(top1) > 1:
+        spread = statistics.stdev(top1)
+        print(
+            f"top-1 over {len(top1)} seeds: {percent(statistics.mean(top1))}, standard deviation {percent(spread)}"
+        )
+
+
+def _print_guide(guide: "Guide", target: Path) -> None:
     """Print what it learnt from, how good it is, and what was left out."""
     from fieldguide.cli._console import note, print_skipped
     from fieldguide.cli._report import print_evaluation
@@ -112,6 +292,8 @@ def _print_guide(guide: "Guide") -> None:
     else:
         why = "all held-out photos are copies of training photos" if facts["num_held_out"] else "too few photos"
         note(f"{why}: the accuracy is unknown")
+    if "training" in guide.facts:
+        print_outcome(guide, target)
     if report := guide.embedder.backbone.weights.report:
         note(f"weights: {report}")
     print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])

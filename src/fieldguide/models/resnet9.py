@@ -1,7 +1,7 @@
 """ResNet-9 (Page, 2018, https://github.com/davidcpage/cifar10-fast): made to learn CIFAR-10 in few seconds.
 
-Page took a residual network apart for DAWNBench, and kept what learnt fastest: eight 3x3 convolutions, six in a
-row and two residual branches, where wide maps are small. https://myrtle.ai/learn/how-to-train-your-resnet/ tells it.
+Page took a residual network apart for DAWNBench and kept what learnt fastest: four 3x3 convolutions in a row, and
+four in two residual branches. He tells it in https://myrtle.ai/learn/how-to-train-your-resnet/.
 """
 
 from collections import OrderedDict
@@ -34,7 +34,7 @@ class ResidualPair(nn.Module):
 
 
 class ResNet9(nn.Module):
-    """Stem, three stages of a convolution with pooling, two with a residual pair, global max pooling, classifier.
+    """Stem, three stages of a convolution and pooling (two also of a residual pair), global maxima, classifier.
 
     Images (N, in_channels, H, W) float32, H and W at least 8 -> logits (N, num_classes), or the scaled maxima
     (N, 512 * width) where num_classes is 0.
@@ -82,7 +82,7 @@ def _widened(channels: int, width: float) -> int:
 
 @register_model(
     params=6_573_130,
-    macs=379_327_488,
+    macs=379_261_952,
     input_size_px=32,
     year=2018,
     source="https://github.com/davidcpage/cifar10-fast",

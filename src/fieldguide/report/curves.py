@@ -2,7 +2,10 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from fieldguide.paths import written_whole
 
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9621e", "#777777"
 
@@ -11,8 +14,8 @@ def draw_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     """Draw losses, accuracy and the learning rate by epoch.
 
     Args:
-        history: a mapping an epoch, with ``epoch``, ``train_loss``, ``lr`` and, where there were validation photos,
-            ``validation_loss`` and ``validation_top1``; else these are None.
+        history: a mapping an epoch: ``epoch``, ``train_loss``, ``lr``, ``validation_loss``, ``validation_top1``,
+            the latter two None where there were no validation photos.
 
     Returns:
         A PNG, 1200 x 400 px.
@@ -23,25 +26,21 @@ def draw_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     judged = [row for row in history if row["validation_loss"] is not None]
     figure = Figure(figsize=(12, 4), dpi=100, layout="constrained")
     losses, accuracy, rate = figure.subplots(1, 3)
-    marker = "o" if len(epochs) < 30 else ""
-    losses.plot(
-        epochs, [row["train_loss"] for row in history], color=_BLUE, marker=marker, ms=3, label="learnt from"
-    )
+    style = {"marker": "o" if len(epochs) < 30 else "", "ms": 3}
+    losses.plot(epochs, [row["train_loss"] for row in history], color=_BLUE, **style, label="learnt from")
     if judged:
         at = [row["epoch"] for row in judged]
-        losses.plot(
-            at, [r["validation_loss"] for r in judged], color=_ORANGE, marker=marker, ms=3, label="validation"
-        )
+        losses.plot(at, [r["validation_loss"] for r in judged], color=_ORANGE, **style, label="validation")
         top1 = [100 * row["validation_top1"] for row in judged]
-        accuracy.plot(at, top1, color=_ORANGE, marker=marker, ms=3)
+        accuracy.plot(at, top1, color=_ORANGE, **style)
         best = max(range(len(top1)), key=top1.__getitem__)
-        accuracy.annotate(f"{top1[best]:.1f} %", (at[best], top1[best]), textcoords="offset points", xytext=(0, -14),
-                          ha="center", color=_ORANGE)  # fmt: skip
+        accuracy.plot(at[best], top1[best], "o", color=_ORANGE, label=f"best: {top1[best]:.1f} %")
+        accuracy.legend(frameon=False, loc="lower right")
     else:
         accuracy.text(0.5, 0.5, "no validation photos", ha="center", va="center", color=_GREY,
                       transform=accuracy.transAxes)  # fmt: skip
     losses.legend(frameon=False)
-    rate.plot(epochs, [row["lr"] for row in history], color=_GREY, marker=marker, ms=3)
+    rate.plot(epochs, [row["lr"] for row in history], color=_GREY, **style)
     titles = ("loss", "validation photos right, %", "learning rate at the end of the epoch")
     for axes, title in zip((losses, accuracy, rate), titles, strict=True):
         axes.set_title(title, loc="left", fontsize=11)
@@ -52,3 +51,27 @@ def draw_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def draw_range_test(rates: Sequence[float], losses: Sequence[float], suggested: float, path: Path) -> None:
+    """Draw losses by learning rate, on a logarithmic scale, with the suggested one marked.
+
+    Args:
+        rates: rising.
+        losses: of each.
+        suggested: rate to mark.
+        path: PNG, SVG or PDF.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.semilogx(rates, losses, color=_BLUE)
+    axes.axvline(suggested, color=_ORANGE, lw=1)
+    axes.annotate(f" {suggested:g}", (suggested, max(losses)), color=_ORANGE, va="top")
+    axes.set_title("loss, smoothed, by learning rate", loc="left", fontsize=11)
+    axes.set_xlabel("learning rate")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    with written_whole(path) as draft:
+        figure.savefig(draft, format=path.suffix.lower().removeprefix("."))

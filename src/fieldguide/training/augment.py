@@ -4,6 +4,7 @@ All chance comes from the seed, the step and a photo's place in the batch, so no
 several processes that share a batch crop its photos as one process would.
 """
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,7 @@ _ASPECT = (3 / 4, 4 / 3)  # of random crops (Szegedy et al., 2014, section 6)
 
 
 def picture_size(recipe: Recipe, size_px: int) -> int:
-    """Return the side of the pictures that images of ``size_px`` are cropped from: larger where crops are random."""
+    """Return the side of the pictures that images of ``size_px`` are cropped from: larger for random crops."""
     return round(size_px * _MARGIN) if recipe.min_scale < 1 and size_px > 64 else size_px
 
 
@@ -68,7 +69,7 @@ class Augmentation:
         self._size_px = preprocess.size_px
 
     def plain(self, pictures: Tensor) -> Tensor:
-        """Pictures uint8 (n, C, S, S) -> images float32 (n, C, H, W), not augmented: of larger ones, the middle."""
+        """Pictures uint8 (n, C, S, S) -> images float32 (n, C, H, W) as they are: of larger ones, the middle."""
         edge = (pictures.shape[-1] - self._size_px) // 2
         if edge > 0:
             pictures = pictures[:, :, edge : edge + self._size_px, edge : edge + self._size_px]
@@ -135,7 +136,7 @@ class Augmentation:
     def _boxes(self, random_numbers: np.random.Generator, batch_size: int) -> Any:  # noqa: ANN401 - an array
         """Return (B, 4): width and height of each crop as shares of the picture, and its centre from -1 to 1."""
         scale = random_numbers.uniform(self._recipe.min_scale, 1, batch_size)
-        aspect = np.exp(random_numbers.uniform(*np.log(_ASPECT), batch_size))
+        aspect = np.exp(random_numbers.uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1]), batch_size))
         x, y = random_numbers.uniform(-1, 1, (2, batch_size))
         if self._recipe.min_scale == 1:
             width = height = np.ones(batch_size)
@@ -158,7 +159,7 @@ class Augmentation:
         return erased
 
     def _mix(self, images: Tensor, labels: Tensor, stage: Stage) -> tuple[Tensor, Tensor]:
-        """Mixup (Zhang et al., 2017) or CutMix (Yun et al., 2019), by torchvision; one of the two where both are on."""
+        """Mixup (Zhang et al., 2017) or CutMix (Yun et al., 2019), by torchvision; of both, one of them."""
         alphas = (self._recipe.mixup * stage.strength, self._recipe.cutmix * stage.strength)
         if not any(alphas) or len(images) < 2:
             return images, labels

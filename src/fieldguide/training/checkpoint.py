@@ -42,7 +42,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, kind: str = LAST) -> None:
-    """Write a checkpoint, whole or not at all, and clear older ones of its kind away, as many as are not to be kept.
+    """Write a checkpoint, whole or not at all, and clear older ones of its kind away.
 
     Args:
         folder: of the checkpoints; made if it is missing.
@@ -72,8 +72,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, kind: str = LAST) -> 
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise TrainingError(
-            f"{target} can't be written: {error.strerror or error}; the checkpoints before it are whole: make room "
-            "and go on with --resume"
+            f"{target} can't be written: {error.strerror or error}; the checkpoints before it are whole: make "
+            "room and go on with --resume"
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""Fine-tuning: the head is solved on frozen features, then the body learns too, at lower rates the earlier its layers.
+"""Fine-tuning: the head is solved on frozen features, then the body learns too, its earlier layers at lower rates.
 
-The exact head comes first, so that no random classifier sends large gradients into pretrained weights. What comes out
-is kept only if it does better on photos set apart from the training photos; else the frozen guide stands.
+The exact head comes first, so that no random classifier sends large gradients into pretrained weights. What comes
+out is kept only if it does better on photos set apart from the training photos; else the frozen guide stands.
 """
 
 from dataclasses import replace
@@ -19,25 +19,24 @@ from fieldguide.head import LinearHead
 from fieldguide.progress import Progress, silent
 from fieldguide.training.lesson_photos import LessonPhotos
 from fieldguide.training.logistic_regression import fit_head
+from fieldguide.training.loop import is_better
 from fieldguide.training.network import Classifier, regularisation
 from fieldguide.training.recipe import Recipe
 from fieldguide.weights import Backbone
 
+FINETUNED, FROZEN = "fine-tuned", "frozen"
+
 
 def compare(frozen: Evaluation, finetuned: tuple[float, float]) -> dict[str, Any]:
     """Hold a fine-tuned network to the frozen guide on the same validation photos, by the same arithmetic.
-
-    It is better with more photos right or, with as many, with a lower log loss.
 
     Args:
         frozen: evaluation of the guide with frozen features.
         finetuned: (top-1, log loss) of the fine-tuned network at its best.
     """
     top1, log_loss = finetuned
-    is_better = (top1, -log_loss) > (frozen.top1, -frozen.log_loss)
     return {
-        "is_better": is_better,
-        "kept": "fine-tuned" if is_better else "frozen",
+        "kept": FINETUNED if is_better(finetuned, (frozen.top1, frozen.log_loss)) else FROZEN,
         "num_photos": frozen.num_photos,
         "frozen": {"top1": frozen.top1, "log_loss": frozen.log_loss},
         "finetuned": {"top1": top1, "log_loss": log_loss},

@@ -1,4 +1,4 @@
-"""What a training run is to do, as data: a run that starts and a run that is resumed both do what their job says."""
+"""What a training run is to do, as data: one that starts and one that is resumed both do what their job says."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace

@@ -1,4 +1,4 @@
-"""The training loop, the only one: seed, set the rate, learn from a batch, step; at the end of an epoch judge and keep.
+"""The training loop, the only one: seed, set the rate, learn from a batch, step; judge and keep after each epoch.
 
 Everything that chance decides in a step comes from the run's seed and the step's number. So a run that is resumed
 from a checkpoint needs no generator's state, and ends with the same bits as one that was never interrupted.
@@ -127,7 +127,9 @@ class Learning:
         self.lesson, self.recipe, self.processes, self.keeper = lesson, lesson.recipe, processes, keeper
         self._on_progress, self._on_epoch = on_progress, on_epoch
         self.network = lesson.network.to(processes.device)
-        self.forward = processes.wrap(torch.compile(self.network) if self.recipe.compile else self.network)
+        self.forward = processes.wrap(self.network)
+        if self.recipe.compile:
+            self.forward = torch.compile(self.forward)
         self.optimiser = make_optimiser(self.network, self.recipe)
         batch_size = _share_out(self.recipe, len(lesson.pictures), processes.count)
         self.order = Order(lesson.pictures.labels, batch_size, lesson.seed, self.recipe.balance)
@@ -156,13 +158,13 @@ class Learning:
             TrainingError: the loss is no number, or a checkpoint can't be written.
         """
         with listening() as request, _deterministic(self.recipe.deterministic):
-            self._set_modes()
+            self.set_modes()
             stage, losses, began = None, [], time.perf_counter()
-            for step, pictures in self._batches():
-                if stage != (stage := self._stage(step)):
+            for step, pictures in self.batches(range(self.state.step, self.total_steps)):
+                if stage != (stage := self.stage(step)):
                     self._strengthen(stage)
-                rate = self.schedule.set(step, [e.validation_loss or 0.0 for e in self.state.history])
-                losses.append(self._learn(step, stage, pictures))
+                rate = self.schedule.set(step, self._validation_losses())
+                losses.append(self.learn(step, stage, pictures))
                 self.state.step = step + 1
                 ends_epoch = self._ends_epoch(step)
                 stops = self.processes.any(bool(request))
@@ -186,16 +188,15 @@ class Learning:
 
     # One step
 
-    def _batches(self) -> Iterator[tuple[int, Tensor]]:
-        """Yield the steps that are left, and this process's share of each one's pictures."""
-        steps = range(self.state.step, self.total_steps)
+    def batches(self, steps: range) -> Iterator[tuple[int, Tensor]]:
+        """Yield the steps, and this process's share of each one's pictures."""
         return zip(steps, self.lesson.pictures.batches(map(self._share, steps)), strict=True)
 
     def _share(self, step: int) -> Any:  # noqa: ANN401 - an array
         size = self.order.batch_size // self.processes.count
         return self.order.batch(step)[self.processes.rank * size :][:size]
 
-    def _learn(self, step: int, stage: Stage, pictures: Tensor) -> Tensor:
+    def learn(self, step: int, stage: Stage, pictures: Tensor) -> Tensor:
         """Take one step, its batch in parts; return the mean loss."""
         labels = torch.from_numpy(self.lesson.pictures.labels[self._share(step)])
         num_parts, size = self.recipe.accumulate, len(pictures) // self.recipe.accumulate
@@ -255,29 +256,30 @@ class Learning:
         judged = None
         if validation is not None:
             judged = judge_pictures(self.judged, validation, self.lesson, self.processes)
-            self._set_modes()
+            self.set_modes()
         epoch = Epoch(
             epoch=len(state.history) + 1,
             step=state.step,
             size_px=stage.size_px,
             lr=rate,
             train_loss=state.loss_sum / state.num_photos,
-            validation_loss=judged and judged.log_loss,
-            validation_top1=judged and judged.top1,
+            validation_loss=judged.log_loss if judged else None,
+            validation_top1=judged.top1 if judged else None,
             photos_per_s=state.num_photos / max(state.learning_s, 1e-9),
             seconds=state.seconds,
         )
         state.history.append(epoch)
         state.loss_sum, state.num_photos, state.learning_s = 0.0, 0, 0.0
         self._on_epoch(epoch)
-        if judged is not None and (
-            state.best is None or (judged.top1, -judged.log_loss) > (state.best[0], -state.best[1])
-        ):
+        if judged is not None and (state.best is None or is_better((judged.top1, judged.log_loss), state.best)):
             state.best = (judged.top1, judged.log_loss)
             self._keep(BEST)
         self.keeper.keep_history(state.history)
 
-    def _stage(self, step: int) -> Stage:
+    def _validation_losses(self) -> list[float]:
+        return [e.validation_loss for e in self.state.history if e.validation_loss is not None]
+
+    def stage(self, step: int) -> Stage:
         return stage_of(self.recipe, step, self.total_steps, self.lesson.size_px)
 
     def _strengthen(self, stage: Stage) -> None:
@@ -285,7 +287,7 @@ class Learning:
         for dropout, full in self._dropouts:
             dropout.p = full * stage.strength
 
-    def _set_modes(self) -> None:
+    def set_modes(self) -> None:
         """Put the network in training, but for what is frozen: its statistics stay, too."""
         self.network.train()
         for module in self.network.modules():
@@ -333,6 +335,11 @@ class Learning:
         if best is not None:
             network.load_state_dict(best.tensors)
         return network.eval()
+
+
+def is_better(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:
+    """Whether of two (top-1, log loss) the first is better: more photos right or, of as many, a lower loss."""
+    return (ours[0], -ours[1]) > (theirs[0], -theirs[1])
 
 
 def judge_pictures(

@@ -1,4 +1,4 @@
-"""The network that is trained: a body that gives features, a linear classifier; and the way from there to a guide."""
+"""The network that is trained, a body and a linear classifier on its features; and its way into a guide."""
 
 import inspect
 from collections.abc import Mapping
@@ -22,7 +22,11 @@ from fieldguide.weights.own_weights import IMAGENET_MEAN, IMAGENET_STD
 from fieldguide.weights.tensors import Weights
 
 SMALL_PX = 64  # pictures up to this side are taken as they are, by networks in their form for small input
-_SMALL_SIZES = (16, 32, 64)  # that smaller pictures are enlarged to, where a network takes none as small as they are
+_SMALL_SIZES = (
+    16,
+    32,
+    64,
+)  # that smaller pictures are enlarged to, where a network takes none as small as they are
 _LOOKED_AT = 16  # photos, to learn what the set's pictures are like
 
 
@@ -88,9 +92,8 @@ def plan_network(
     if refused:
         raise DataError(f"{name} takes no argument {refused[0]!r}; it takes {', '.join(takes)}")
     designed_for = input_shape_of(create_on_meta(name), name)[1]
-    wanted = size_px or (side if 0 < side <= SMALL_PX else designed_for)
     last_error: ValueError | None = None
-    for size in [size_px] if size_px else dict.fromkeys((wanted, *(s for s in _SMALL_SIZES if s > wanted), designed_for)):
+    for size in [size_px] if size_px else _sizes(side, designed_for):
         form = dict(chosen)
         if "small_input" in takes and size <= SMALL_PX:
             form.setdefault("small_input", True)
@@ -98,12 +101,19 @@ def plan_network(
             form.setdefault("size_px", size)
         try:
             network = create_on_meta(name, num_classes=2, **form)
-            if hasattr(network, "input_size"):
-                network.input_size.check(torch.empty(1, 1, size, size, device="meta"))
+            if input_size := getattr(network, "input_size", None):
+                input_size.check(torch.empty(1, 1, size, size, device="meta"))
             return Plan(name, _preprocess(size, form["in_channels"], fit), form)
         except (ValueError, TypeError) as error:
             last_error = ValueError(str(error))
     raise DataError(f"{name} can't be built for this: {last_error}")
+
+
+def _sizes(side: int, designed_for: int) -> list[int]:
+    """Return the sizes to try for pictures of a side: small ones as they are, or enlarged a little."""
+    if not 0 < side <= SMALL_PX:
+        return [designed_for]
+    return [side, *(size for size in _SMALL_SIZES if size > side), designed_for]
 
 
 def _preprocess(size_px: int, channels: int, fit: Fit | None) -> Preprocess:

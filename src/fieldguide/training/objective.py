@@ -76,7 +76,8 @@ def class_weights(labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArra
     """Return a weight for each class, (K,), by the inverse of how often it comes; a photo's mean weight is 1."""
     counts = np.bincount(labels[labels >= 0], minlength=num_classes)
     present = np.count_nonzero(counts)
-    return (counts.sum() / (present * np.maximum(counts, 1))).astype(np.float32)
+    weights: npt.NDArray[np.float64] = counts.sum() / (present * np.maximum(counts, 1))
+    return weights.astype(np.float32)
 
 
 def distillation_loss(logits: Tensor, teacher_log_probs: Tensor, *, temperature: float, hard: bool) -> Tensor:

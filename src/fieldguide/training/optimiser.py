@@ -47,7 +47,7 @@ def parameter_groups(network: nn.Module, *, weight_decay: float, layer_decay: fl
 
 
 def layer_depths(network: nn.Module) -> dict[str, int]:
-    """Return how deep each parameter lies: the stem at 0, each block of the stages one deeper, the classifier last.
+    """Return how deep each parameter lies: the stem at 0, each block one deeper, the classifier last.
 
     Blocks are the children of ``stages``' children; of a body without stages, its own children.
     """

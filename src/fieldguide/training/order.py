@@ -1,4 +1,4 @@
-"""Which photos a step learns from: a pure function of the seed and the step, so that a resumed run goes on exactly."""
+"""Which photos a step learns from: a pure function of the seed and the step, so that a resumed run is exact."""
 
 from typing import Literal
 
@@ -66,4 +66,5 @@ def _equal_shares(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Return the probability of each photo, (N,), with which classes come equally often."""
     counts = np.bincount(labels)
     shares: npt.NDArray[np.float64] = 1 / counts[labels]
-    return shares / shares.sum()
+    shares /= shares.sum()
+    return shares

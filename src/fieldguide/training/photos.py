@@ -97,7 +97,7 @@ def held_out_photos(
         digests: (N,) their content digests.
     """
     if images.is_split:
-        return images.parts[indices] != "train"
+        return np.array(images.parts[indices] != "train", np.bool_)
     held_out = hold_out(digests, images.labels[indices])
     if (images.parts == UNSPLIT).any():  # a list may say of some photos that they are to train on
         held_out &= images.parts[indices] == UNSPLIT

@@ -1,9 +1,8 @@
-"""The pictures that steps learn from: decoded to one size, held in memory where they fit, else decoded as they come."""
+"""The pictures that steps learn from: decoded to one size, and held in memory where they fit there."""
 
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,8 +148,8 @@ def load_pictures(
         digests.append(digest)
     if is_ready and images.pixels is not None:
         held = images.pixels.reshape(len(images), side, side, channels)
-    return Pictures(images, preprocess, np.array(indices, np.int64), digests, held[: len(indices)] if fits or is_ready
-                    else None, skipped)  # fmt: skip
+    kept = held[: len(indices)] if fits or is_ready else None
+    return Pictures(images, preprocess, np.array(indices, np.int64), digests, kept, skipped)
 
 
 def _channels(images: ImageSet) -> int:
@@ -165,8 +164,3 @@ def _memory_bytes() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 8 << 30
-
-
-def join(parts: Iterable[Pictures]) -> list[bytes]:
-    """Return the digests of several sets of pictures."""
-    return list(chain.from_iterable(part.digests for part in parts))

@@ -112,7 +112,8 @@ class Recipe:
             if name not in known:
                 hint = did_you_mean(name, known) or "; `fieldguide recipes baseline` lists them"
                 raise RecipeError(f"no setting of a recipe is called {name!r}{hint}")
-        return replace(self, **{name: _parse(name, value, known[name]) for name, value in changes.items()})
+        parsed: dict[str, Any] = {name: _parse(name, value, known[name]) for name, value in changes.items()}
+        return replace(self, **parsed)
 
     def to_dict(self) -> dict[str, Setting]:
         """Return the settings as JSON holds them."""
@@ -203,8 +204,8 @@ def _check(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> None:
         (least is None or value >= least) and (most is None or value <= most) and (above is None or value > above)
     )
     if not fits:  # nan, too
-        allowed = [f"{word} {limit:g}" for word, limit in (("at least", least), ("above", above), ("at most", most))
-                   if limit is not None]  # fmt: skip
+        limits_by_word = {"at least": least, "above": above, "at most": most}
+        allowed = [f"{word} {limit:g}" for word, limit in limits_by_word.items() if limit is not None]
         raise RecipeError(f"{name} is {value:g}; it must be {' and '.join(allowed)}")
 
 
@@ -217,8 +218,8 @@ def _refuse_contradictions(recipe: Recipe) -> None:
         )
     if recipe.warmup_epochs >= recipe.epochs:
         raise RecipeError(
-            f"warmup_epochs is {recipe.warmup_epochs:g}, and epochs {recipe.epochs:g}; the warm-up must end before "
-            "the training: change one of them"
+            f"warmup_epochs is {recipe.warmup_epochs:g}, and epochs {recipe.epochs:g}; the warm-up must end "
+            "before the training: change one of them"
         )
     if recipe.schedule == "plateau" and not recipe.validation:
         raise RecipeError(
@@ -226,7 +227,8 @@ def _refuse_contradictions(recipe: Recipe) -> None:
         )
     if recipe.stages == 1 and (recipe.first_size < 1 or recipe.first_strength < 1):
         raise RecipeError(
-            "first_size and first_strength are of progressive learning, and stages is 1; set stages=4, or leave both 1"
+            "first_size and first_strength are of progressive learning, and stages is 1; set stages=4, or leave "
+            "both at 1"
         )
     if recipe.mixup and recipe.balance == "weights":
         raise RecipeError(

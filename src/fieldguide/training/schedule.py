@@ -65,7 +65,7 @@ class Schedule:
         return PolyLRScheduler(self._optimiser, power=1.0, **common)
 
     def _plateaus(self, losses: Sequence[float]) -> int:
-        """Return how often the rate has been divided: torch's own rule, asked anew each time, so it has no state."""
+        """Return how often the rate was divided: torch's own rule, asked anew each time: it has no state."""
         if self._recipe.schedule != "plateau" or not losses:
             return 0
         import torch

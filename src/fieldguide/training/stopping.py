@@ -33,7 +33,7 @@ def listening() -> Iterator[StopRequest]:
 
     def note(number: int, frame: FrameType | None) -> None:
         request.signal_number = number
-        signal.signal(number, before[number] or signal.SIG_DFL)
+        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
 
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:

@@ -1,0 +1,187 @@
+"""What the training commands share: the options of a network, the live table of epochs, and what came of a run."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fieldguide.cli._console import note, percent
+
+if TYPE_CHECKING:
+    from fieldguide.guide import Guide
+    from fieldguide.training.history import Epoch
+
+_PANEL = "Training a network"
+
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Train this network from nothing: one of `fieldguide models`, timm:NAME or torchvision:NAME.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        help="How to train; `fieldguide recipes` lists them.",
+        show_default="baseline, or finetune",
+        rich_help_panel=_PANEL,
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Change a setting of the recipe: NAME=VALUE, as `fieldguide recipes NAME` lists them. Repeatable.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--argument",
+        "-a",
+        help="An argument of the network: NAME=VALUE, such as width=0.5. Repeatable.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+Width = Annotated[
+    float | None,
+    typer.Option(help="The network's width: short for -a width=.", show_default=False, rich_help_panel=_PANEL),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of all chance.", rich_help_panel=_PANEL)]
+
+
+def short_for(setting: str, help_text: str) -> Any:  # noqa: ANN401 - typer's
+    """Return the option that is short for a recipe's setting."""
+    return typer.Option(
+        help=f"{help_text}: short for --set {setting}=.", show_default=False, rich_help_panel=_PANEL
+    )
+
+
+def in_panel(*names: str, help_text: str, **options: Any) -> Any:  # noqa: ANN401 - typer's
+    """Return an option of training a network."""
+    return typer.Option(*names, help=help_text, rich_help_panel=_PANEL, **options)
+
+
+def pairs(given: Iterable[str], option: str) -> dict[str, str]:
+    """Read NAME=VALUE, each.
+
+    Raises:
+        BadParameter: one is of another form.
+    """
+    found = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise typer.BadParameter(f"{option} {pair} is not of the form NAME=VALUE, such as epochs=5")
+        found[name.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def literal(text: str) -> int | float | bool | str:
+    """Read a value as the number, the switch or the text that it looks like."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def model_arguments(given: Iterable[str] | None, width: float | None) -> dict[str, Any]:
+    """Return the arguments of a network's factory."""
+    found: dict[str, Any] = {name: literal(value) for name, value in pairs(given or (), "--argument").items()}
+    return found if width is None else {**found, "width": width}
+
+
+_COLUMNS = (
+    ("epoch", 7, lambda e: str(e.epoch)),
+    ("steps", 8, lambda e: str(e.step)),
+    ("px", 5, lambda e: str(e.size_px)),
+    ("rate", 10, lambda e: f"{e.lr:.2g}"),
+    ("loss", 9, lambda e: f"{e.train_loss:.4f}"),
+    ("val. loss", 11, lambda e: "-" if e.validation_loss is None else f"{e.validation_loss:.4f}"),
+    ("val. top-1", 12, lambda e: percent(e.validation_top1)),
+    ("photos/s", 10, lambda e: f"{e.photos_per_s:.0f}"),
+    ("time", 9, lambda e: clock(e.seconds)),
+)  # type: tuple[tuple[str, int, Callable[[Epoch], str]], ...]
+
+
+def clock(seconds: float) -> str:
+    """Return a time as ``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@contextlib.contextmanager
+def epoch_table(*, wanted: bool = True, tensorboard: Path | None = None) -> "Iterator[Callable[[Epoch], None]]":
+    """Give a function that prints an epoch as a line, under a header that comes with the first.
+
+    Args:
+        wanted: whether to print at all.
+        tensorboard: a folder to write the epochs to, too.
+    """
+    printed = False
+    write = _tensorboard_writer(tensorboard) if tensorboard else None
+
+    def show(epoch: "Epoch") -> None:
+        nonlocal printed
+        if wanted and not printed:
+            print("".join(f"{name:>{width}}" for name, width, _ in _COLUMNS), flush=True)
+        printed = True
+        if wanted:
+            print("".join(f"{text(epoch):>{width}}" for _, width, text in _COLUMNS), flush=True)
+        if write:
+            write(epoch)
+
+    yield show
+    if wanted and printed:
+        print()
+
+
+def _tensorboard_writer(folder: Path) -> "Callable[[Epoch], None]":
+    """Return a function that writes an epoch's numbers to TensorBoard's event files."""
+    from dataclasses import asdict
+
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise typer.BadParameter(
+            "--tensorboard needs tensorboard, which is not installed; pip install 'fieldguide[tensorboard]'"
+        ) from error
+    writer = SummaryWriter(folder)
+
+    def write(epoch: "Epoch") -> None:
+        for name, value in asdict(epoch).items():
+            if value is not None and name not in ("epoch", "step"):
+                writer.add_scalar(name, value, epoch.step)
+        writer.flush()
+
+    return write
+
+
+def print_outcome(guide: "Guide", target: Path) -> None:
+    """Say what came of a run, beside its accuracy."""
+    facts: Mapping[str, Any] = guide.facts["training"]
+    if comparison := facts.get("comparison"):
+        frozen, finetuned = comparison["frozen"], comparison["finetuned"]
+        stands = (
+            "the fine-tuned network is kept" if comparison["kept"] == "fine-tuned" else "the frozen guide stands"
+        )
+        print(
+            f"{stands}: of {comparison['num_photos']} validation photos fine-tuning has "
+            f"{percent(finetuned['top1'])} right (log loss {finetuned['log_loss']:.3f}), frozen features "
+            f"{percent(frozen['top1'])} ({frozen['log_loss']:.3f})"
+        )
+    if facts.get("verdict"):
+        print(facts["verdict"])
+    if "curves.png" in guide.records:
+        note(f"curves: {target / 'curves.png'}")

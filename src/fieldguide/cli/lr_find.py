@@ -1,0 +1,71 @@
+"""``fieldguide lr-find``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fieldguide.cli._app import app
+from fieldguide.cli._options import AsJson, DataRoot
+from fieldguide.cli._training import Arguments, ModelName, RecipeName, Seed, Settings, Width
+
+
+@app.command()
+def lr_find(
+    data: Annotated[str, typer.Argument(help="Photos, as for train.")],
+    model: ModelName = None,
+    backbone: Annotated[str, typer.Option(help="To fine-tune, where no --model is named.")] = "efficientnet_lite0",
+    weights: Annotated[Path | None, typer.Option(help="Of the backbone.", show_default="pretrained")] = None,
+    recipe: RecipeName = None,
+    settings: Settings = None,
+    arguments: Arguments = None,
+    width: Width = None,
+    size: Annotated[
+        int | None, typer.Option(min=8, max=2048, help="Side of the pictures.", show_default="auto")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=10, max=10_000, help="How many rates to try.")] = 100,
+    seed: Seed = 0,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw losses by rate, as PNG, SVG or PDF.", show_default=False)
+    ] = None,
+    data_root: DataRoot = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try learning rates from very low to far too high, in one short training, and suggest one."""
+    from dataclasses import asdict
+
+    from fieldguide.cli._console import print_json, print_table, progress_bars
+    from fieldguide.cli._training import model_arguments, pairs
+    from fieldguide.paths import check_place
+    from fieldguide.report import check_picture_name, draw_range_test
+    from fieldguide.training.runs import find_lr
+
+    if picture:
+        check_picture_name(picture)
+        check_place(picture)
+    with progress_bars() as on_progress:
+        test = find_lr(
+            data,
+            model=model,
+            backbone=backbone,
+            weights=weights,
+            recipe=recipe,
+            settings=pairs(settings or (), "--set"),
+            size_px=size,
+            arguments=model_arguments(arguments, width),
+            seed=seed,
+            steps=steps,
+            data_root=data_root,
+            on_progress=on_progress,
+        )
+    if picture:
+        draw_range_test(test.rates, test.losses, test.suggested, picture)
+    if as_json:
+        print_json(asdict(test))
+        return
+    every = max(1, len(test.rates) // 20)
+    rows = list(zip(test.rates, test.losses, strict=True))[::every]
+    print_table(("learning rate", "loss"), [(f"{rate:.1e}", f"{loss:.4f}") for rate, loss in rows])
+    if test.diverged_at:
+        print(f"the loss exploded at {test.diverged_at:.1e}")
+    print(f"suggested: --set lr={test.suggested:g}")

@@ -1,0 +1,98 @@
+"""What came of a run: a guide, with how it was made and how good it is."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from fieldguide.embed import Embedder
+from fieldguide.guide import Guide
+from fieldguide.progress import Progress, silent
+from fieldguide.report import draw_curves
+from fieldguide.training.facts import data_facts, origin, summary
+from fieldguide.training.finetuning import FROZEN, compare
+from fieldguide.training.history import to_csv, verdict
+from fieldguide.training.job import Job
+from fieldguide.training.lesson_photos import LessonPhotos
+from fieldguide.training.loop import judge_pictures
+from fieldguide.training.network import Classifier, to_backbone, to_head
+from fieldguide.training.preparation import Run
+from fieldguide.training.train import train
+
+_JUDGED_OF_OWN = 2000  # photos it learnt from, to tell over- from underfitting
+
+
+def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> Guide:
+    """Return the guide, judged on the photos held out by the engine that will answer.
+
+    Args:
+        run: that is at its end.
+        network: that came out of it.
+        on_progress: called as photos are done.
+    """
+    job, photos, learning, frozen = run.job, run.photos, run.learning, run.frozen
+    own = judge_pictures(network, photos.learnt, learning.lesson, learning.processes, at_most=_JUDGED_OF_OWN)
+    best = learning.state.best
+    training: dict[str, Any] = {
+        "kind": job.kind,
+        "recipe_name": job.recipe_name,
+        "recipe": dict(job.recipe),
+        "seed": job.seed,
+        "arithmetic": dict(job.arithmetic),
+        "steps": learning.state.step,
+        "seconds": round(learning.state.seconds, 2),
+        "num_validation": len(photos.validation) if photos.validation else 0,
+        "validation_top1": best[0] if best else None,
+        "own_top1": own.top1,
+    }
+    history = learning.state.history
+    records = {"history.csv": to_csv(history), "curves.png": draw_curves([asdict(epoch) for epoch in history])}
+    if frozen is not None and best is not None:
+        training["comparison"] = comparison = compare(frozen, best)
+        if comparison["kept"] == FROZEN:
+            return _frozen_guide(job, photos, training, records, on_progress)
+    images = photos.images
+    guide = Guide(
+        Embedder(to_backbone(network, run.plan), engine=job.engine),
+        to_head(network),
+        images.class_names,
+        seen=photos.seen,
+    )
+    embedding = guide.embedder.embed(photos.held_out, on_progress, strict=job.strict)
+    wanted = np.ones(len(embedding.digests), np.bool_)
+    evaluation = guide.judge(photos.held_out, photos.held_out.labels, embedding, wanted)
+    on_others = evaluation.top1 if evaluation else best[0] if best else None
+    training["verdict"] = verdict(own.top1, on_others, history, from_nothing=frozen is None)
+    seen_labels, held_out_labels = photos.seen_labels, photos.held_out.labels[embedding.indices]
+    facts = {
+        **origin(),
+        "training": training,
+        "data": data_facts(
+            photos.everything,
+            images,
+            digests=photos.seen_digests + embedding.digests,
+            labels=np.concatenate([seen_labels, held_out_labels]),
+            held_out=np.arange(len(seen_labels) + len(held_out_labels)) >= len(seen_labels),
+            skipped=photos.skipped + embedding.skipped,
+        ),
+        "metrics": summary(evaluation),
+    }
+    records |= evaluation.files() if evaluation else {}
+    return replace(guide, facts=facts, records=records, evaluation=evaluation)
+
+
+def _frozen_guide(
+    job: Job, photos: LessonPhotos, training: dict[str, Any], records: dict[str, bytes], on_progress: Progress
+) -> Guide:
+    """Return the guide of frozen features, from all training photos, with what was tried."""
+    guide = train(
+        photos.everything,
+        backbone=job.model,
+        weights=job.weights,
+        size_px=job.size_px,
+        fit=job.fit,
+        strict=job.strict,
+        engine=job.engine,
+        on_progress=on_progress,
+    )
+    return replace(guide, facts={**guide.facts, "training": training}, records={**guide.records, **records})

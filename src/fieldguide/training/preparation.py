@@ -1,0 +1,140 @@
+"""From a job to a run that is ready to learn: network, photos, arithmetic, and its last checkpoint if any."""
+
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from fieldguide.data import ImageSet
+from fieldguide.embed.engines.torch_engines import keep_freed_memory
+from fieldguide.errors import RecipeError, TrainingError
+from fieldguide.evaluate import Evaluation
+from fieldguide.progress import Progress, silent
+from fieldguide.training.arithmetic import Arithmetic, choose_arithmetic, prepare
+from fieldguide.training.augment import Augmentation
+from fieldguide.training.finetuning import pretrained_network, solve_head
+from fieldguide.training.history import OnEpoch, ignore_epoch
+from fieldguide.training.job import Job
+from fieldguide.training.keeper import Keeper
+from fieldguide.training.lesson_photos import LessonPhotos, gather_photos
+from fieldguide.training.loop import Learning, Lesson, judge_pictures
+from fieldguide.training.network import Classifier, Plan, build_network, plan_network
+from fieldguide.training.order import seed_of
+from fieldguide.training.processes import find_processes
+from fieldguide.weights import Backbone, load_backbone
+
+_INITIALISATION = 5  # what a seed is drawn for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that is ready to learn.
+
+    Args:
+        job: its orders, with the photos' fingerprint and the arithmetic.
+        plan: of the network.
+        photos: by what they are for.
+        learning: with the network, at its last checkpoint.
+        frozen: of fine-tuning, how the pretrained network did before it, on the validation photos.
+    """
+
+    job: Job
+    plan: Plan
+    photos: LessonPhotos
+    learning: Learning
+    frozen: Evaluation | None
+
+
+def prepare_run(
+    job: Job,
+    everything: ImageSet,
+    keeper: Keeper,
+    *,
+    on_progress: Progress = silent,
+    on_epoch: OnEpoch = ignore_epoch,
+) -> Run:
+    """Make ready what a job says.
+
+    Raises:
+        DataError: there is nothing to learn from, or the network can't take it.
+        RecipeError: the recipe does not suit the kind of run.
+        TrainingError: the photos have changed since the run began, or its checkpoints are damaged.
+    """
+    keep_freed_memory()
+    processes, recipe = find_processes(), job.settings()
+    backbone = _pretrained(job)
+    plan = (
+        plan_network(job.model, everything, size_px=job.size_px, fit=job.fit, arguments=job.arguments)
+        if backbone is None
+        else Plan(backbone.name, backbone.preprocess, backbone.arguments)
+    )
+    photos = gather_photos(everything, plan.preprocess, recipe, strict=job.strict, on_progress=on_progress)
+    if job.fingerprint and job.fingerprint != photos.fingerprint:
+        raise TrainingError(
+            f"the photos of {everything.name} have changed since this run began (their fingerprint was "
+            f"{job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them back, or start a new run"
+        )
+    network = _network(job, plan, backbone, photos, on_progress)
+    arithmetic = _arithmetic(job, network, plan, processes.device, processes.count)
+    job = replace(job, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
+    if not processes.rank:
+        keeper.keep_job(job.to_dict())
+    prepare(network, arithmetic)
+    class_names = photos.images.class_names
+    lesson = Lesson(
+        network=network,
+        pictures=photos.learnt,
+        validation=photos.validation,
+        class_names=class_names,
+        size_px=plan.preprocess.size_px,
+        recipe=recipe,
+        seed=job.seed,
+        arithmetic=arithmetic,
+        augment=Augmentation(
+            recipe, plan.preprocess, num_classes=len(class_names), seed=job.seed, device=processes.device
+        ),
+    )
+    frozen = None
+    if backbone is not None and photos.validation is not None:
+        frozen = judge_pictures(network.to(processes.device), photos.validation, lesson, processes)
+    learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
+    return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)
+
+
+def _network(
+    job: Job, plan: Plan, backbone: Backbone | None, photos: LessonPhotos, on_progress: Progress
+) -> Classifier:
+    torch.manual_seed(seed_of(job.seed, _INITIALISATION))
+    if backbone is None:
+        return build_network(plan, len(photos.images.class_names), job.settings())
+    return pretrained_network(backbone, job.settings(), solve_head(backbone, photos, on_progress))
+
+
+def _pretrained(job: Job) -> Backbone | None:
+    """Return the backbone to fine-tune; None of a network from nothing.
+
+    Raises:
+        RecipeError: the recipe says what makes no sense of the one or of the other.
+    """
+    recipe = job.settings()
+    if job.kind == "fine-tuning":
+        if not recipe.validation:
+            raise RecipeError(
+                "validation is 0, but what is fine-tuned is kept only if it does better on validation photos; "
+                "set validation=0.1"
+            )
+        return load_backbone(job.model, weights=job.weights, size_px=job.size_px, fit=job.fit)
+    if recipe.freeze != "none" or recipe.batch_norm == "frozen":
+        setting = "batch_norm is frozen" if recipe.freeze == "none" else f"freeze is {recipe.freeze}"
+        raise RecipeError(f"{setting}, but a network from nothing has nothing worth freezing; add --finetune")
+    return None
+
+
+def _arithmetic(job: Job, network: Classifier, plan: Plan, device: torch.device, num_processes: int) -> Arithmetic:
+    """Return what the run has computed with so far or, at its start, what is fastest."""
+    if job.arithmetic:
+        return Arithmetic(**job.arithmetic)
+    recipe, side = job.settings(), plan.preprocess.size_px
+    size = max(2, recipe.batch_size // recipe.accumulate // num_processes)
+    return choose_arithmetic(
+        network, (size, plan.preprocess.channels, side, side), device, precision=recipe.precision
+    )
