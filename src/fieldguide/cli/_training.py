@@ -28,7 +28,7 @@ RecipeName = Annotated[
     str | None,
     typer.Option(
         help="How to train; `fieldguide recipes` lists them.",
-        show_default="baseline, or finetune",
+        show_default="by the photos, or finetune",
         rich_help_panel=_PANEL,
     ),
 ]

@@ -131,7 +131,7 @@ def train(
         changes = pairs(settings or (), "--set") | {name: v for name, v in short.items() if v is not None}
         changes |= {"balance": "weights"} if balanced else {}
         how: dict[str, Any] = {
-            "recipe": recipe or ("baseline" if model else "finetune"),
+            "recipe": recipe or (None if model else "finetune"),
             "settings": changes,
             **photos,
         }

@@ -84,7 +84,7 @@ def plan_network(
         UnknownNameError: there is no such model.
         DataError: it can't take pictures of that size, or an argument is refused.
     """
-    side, is_grey = _look_at(images)
+    side, is_grey = look_at(images)
     chosen = dict(arguments)
     chosen.setdefault("in_channels", 1 if is_grey else 3)
     takes = inspect.signature(MODELS[name].factory).parameters if name in MODELS else {}
@@ -123,7 +123,7 @@ def _preprocess(size_px: int, channels: int, fit: Fit | None) -> Preprocess:
     )
 
 
-def _look_at(images: ImageSet) -> tuple[int, bool]:
+def look_at(images: ImageSet) -> tuple[int, bool]:
     """Return the side that the first photos share, 0 if they don't or are not square, and whether all are grey."""
     if images.pixels is not None:
         height, width = images.pixels.shape[1:3]

@@ -15,6 +15,7 @@ from fieldguide.training.find_lr import STEPS, RangeTest, range_test
 from fieldguide.training.history import OnEpoch, ignore_epoch
 from fieldguide.training.job import Job, load_job
 from fieldguide.training.keeper import INTERVAL_S, Keeper, start_anew
+from fieldguide.training.network import SMALL_PX, look_at
 from fieldguide.training.outcome import to_guide
 from fieldguide.training.preparation import prepare_run
 from fieldguide.training.recipe import Setting, load_recipe
@@ -26,7 +27,7 @@ def train_network(
     *,
     model: str,
     output: str | Path | None = None,
-    recipe: str = "baseline",
+    recipe: str | None = None,
     settings: Mapping[str, Setting] | None = None,
     size_px: int | None = None,
     fit: Fit | None = None,
@@ -45,7 +46,7 @@ def train_network(
         data: an image set, a path, or a registered name.
         model: a registered name, ``timm:NAME`` or ``torchvision:NAME``.
         output: the folder that the guide is written to, and where the run is kept meanwhile; None to keep nothing.
-        recipe: name of a recipe.
+        recipe: name of a recipe; by default ``baseline``, and ``lesson`` for pictures of up to 64 px.
         settings: of the recipe, to change.
         size_px: side of the pictures; by default that of small pictures of one size, else the network's own.
         fit: ``crop``, ``pad`` or ``squash``.
@@ -64,6 +65,8 @@ def train_network(
         TrainingError: an unfinished run is at ``output``, the loss is no number, or nothing can be written.
         StoppedError: Ctrl-C or SIGTERM came; :func:`resume` goes on.
     """
+    images = open_images(data, data_root=data_root)
+    recipe = recipe or _default_recipe(images)
     job = Job(
         kind="from nothing",
         data="" if isinstance(data, ImageSet) else str(data),
@@ -78,7 +81,6 @@ def train_network(
         strict=strict,
         engine=engine,
     )
-    images = open_images(data, data_root=data_root)
     return _start(job, images, output, checkpoint_s=checkpoint_s, on_progress=on_progress, on_epoch=on_epoch)
 
 
@@ -193,7 +195,8 @@ def find_lr(
         model: to train from nothing; None to fine-tune ``backbone``.
         backbone: to fine-tune, where there is no model.
         weights: a .safetensors file for the backbone.
-        recipe: whose other settings are taken; by default ``baseline``, or ``finetune`` of a backbone.
+        recipe: whose other settings are taken; by default as of :func:`train_network` or
+            :func:`finetune`.
         settings: of the recipe, to change.
         size_px: side of the pictures.
         fit: ``crop``, ``pad`` or ``squash``.
@@ -206,7 +209,8 @@ def find_lr(
     Raises:
         DataError, RecipeError, TrainingError, WeightsError: as :func:`train_network` and :func:`finetune` do.
     """
-    recipe = recipe or ("finetune" if model is None else "baseline")
+    images = open_images(data, data_root=data_root)
+    recipe = recipe or ("finetune" if model is None else _default_recipe(images))
     job = Job(
         kind="fine-tuning" if model is None else "from nothing",
         data="",
@@ -219,8 +223,13 @@ def find_lr(
         recipe=load_recipe(recipe).recipe.changed({**(settings or {}), "compile": False}).to_dict(),
         seed=seed,
     )
-    run = prepare_run(job, open_images(data, data_root=data_root), Keeper(None), on_progress=on_progress)
+    run = prepare_run(job, images, Keeper(None), on_progress=on_progress)
     return range_test(run.learning, steps=steps, on_progress=on_progress)
+
+
+def _default_recipe(images: ImageSet) -> str:
+    """Return the recipe for a set that says nothing more: small pictures, such as digits, bear no mirroring."""
+    return "lesson" if 0 < look_at(images)[0] <= SMALL_PX else "baseline"
 
 
 def _start(
