@@ -9,13 +9,14 @@ import pytest
 import fieldguide
 
 PACKAGE = Path(fieldguide.__file__).parent
-BASE = {"errors", "registry", "progress", "paths", "libraries"}
+BASE = {"errors", "registry", "progress", "paths", "launched", "libraries"}
 
 # Each part of the package, and the parts that it may import. A part may import itself.
 ALLOWED = {
     "errors":       set(),
     "progress":     set(),
     "paths":        set(),
+    "launched":     set(),
     "libraries":    set(),
     "registry":     {"errors"},
     "data":         BASE,
@@ -31,12 +32,14 @@ ALLOWED = {
     "head":         set(),
     "guide_format": BASE | {"weights"},
     "guide":        BASE | {"data", "weights", "embed", "evaluate", "head", "guide_format"},
-    "training":     BASE | {"data", "weights", "embed", "evaluate", "head", "guide"},
+    "ensembles":    BASE | {"data", "evaluate", "guide"},
+    "training":     BASE | {"cost", "data", "embed", "ensembles", "evaluate", "guide", "guide_format", "head",
+                            "introspection", "models", "report", "weights"},
     "compare":      BASE | {"cost", "data", "introspection", "models", "training"},
-    "cli":          BASE | {"compare", "cost", "data", "embed", "evaluate", "feature_maps", "guide",
-                            "guide_format", "introspection", "models", "report", "training", "weights"},
-    "__init__":     {"errors", "data", "models", "weights", "cost", "feature_maps", "evaluate", "guide",
-                     "training"},                        # the public names
+    "cli":          BASE | {"compare", "cost", "data", "embed", "ensembles", "evaluate", "feature_maps",
+                            "guide", "guide_format", "introspection", "models", "report", "training", "weights"},
+    "__init__":     {"errors", "data", "models", "weights", "cost", "feature_maps", "ensembles", "evaluate",
+                     "guide", "training"},               # the public names
     "__main__":     {"cli"},
 }  # fmt: skip
 

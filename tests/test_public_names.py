@@ -9,7 +9,8 @@ import fieldguide as fg
 
 PUBLIC = {
     "Evaluation", "FieldguideError", "Guide", "ImageSet", "Prediction", "Preprocess", "SkippedPhoto",
-    "__version__", "create_model", "features", "load", "load_model", "open_images", "summary", "train",
+    "__version__", "create_model", "ensemble", "features", "find_lr", "finetune", "load", "load_model",
+    "open_images", "pretrain", "resume", "summary", "train", "train_network",
 }  # fmt: skip
 
 

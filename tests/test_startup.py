@@ -10,7 +10,8 @@ from PIL import Image
 
 import fieldguide.cli
 
-HEAVY = {"torch", "torchvision", "timm", "openvino", "sklearn", "scipy", "pyarrow", "numpy", "PIL", "matplotlib"}
+HEAVY = {"torch", "torchvision", "timm", "openvino", "sklearn", "scipy", "pyarrow", "numpy", "PIL", "matplotlib",
+         "accelerate"}  # fmt: skip
 
 COMMANDS = sorted(m.name for m in pkgutil.iter_modules(fieldguide.cli.__path__) if not m.name.startswith("_"))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fieldguide.data import Preprocess as Preprocess
     from fieldguide.data import SkippedPhoto as SkippedPhoto
     from fieldguide.data import open_images as open_images
+    from fieldguide.ensembles import ensemble as ensemble
     from fieldguide.errors import FieldguideError as FieldguideError
     from fieldguide.evaluate import Evaluation as Evaluation
     from fieldguide.feature_maps import features as features
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fieldguide.guide import load as load
     from fieldguide.models import create_model as create_model
     from fieldguide.training import train as train
+    from fieldguide.training.pretraining import pretrain as pretrain
     from fieldguide.training.runs import find_lr as find_lr
     from fieldguide.training.runs import finetune as finetune
     from fieldguide.training.runs import resume as resume
@@ -39,12 +41,14 @@ _MODULES = {
     "Preprocess": "fieldguide.data",
     "SkippedPhoto": "fieldguide.data",
     "create_model": "fieldguide.models",
+    "ensemble": "fieldguide.ensembles",
     "features": "fieldguide.feature_maps",
     "find_lr": "fieldguide.training.runs",
     "finetune": "fieldguide.training.runs",
     "load": "fieldguide.guide",
     "load_model": "fieldguide.weights",
     "open_images": "fieldguide.data",
+    "pretrain": "fieldguide.training.pretraining",
     "summary": "fieldguide.cost",
     "resume": "fieldguide.training.runs",
     "train": "fieldguide.training",

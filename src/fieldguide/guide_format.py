@@ -32,6 +32,7 @@ FORMAT_VERSION = 1
 FACTS, MODEL = "guide.json", "model.safetensors"
 RECORDS = ("metrics.json", "history.csv", "predictions.parquet", "curves.png")
 RUN = "training"  # the folder of an unfinished training run, which the finished guide replaces
+RUN_FILES = ("job.json", "history.csv", "checkpoints")
 _REQUIRED_FACTS = ("format_version", "architecture", "class_names", "preprocess", "files")
 _CLUTTER = {".DS_Store", "Thumbs.db", "desktop.ini"}  # what file managers leave behind, and nobody misses
 _MOST_INFLATED = 200  # times its compressed size: weights hardly shrink, so more is no guide but a bomb
@@ -115,12 +116,18 @@ def _check_is_a_guide(path: Path) -> None:
     names = _members(path)
     if path.is_dir() == (path.suffix == ".zip") or not names & {FACTS, RUN}:
         raise GuideError(f"{path} already exists and is not a guide; choose another name, such as {path}.guide")
-    foreign = sorted(names - {FACTS, MODEL, RUN, *RECORDS, *_CLUTTER})
+    own = {FACTS, MODEL, *RECORDS, *_CLUTTER} | ({RUN} if _is_a_run(path / RUN) else set())
+    foreign = sorted(names - own)
     if foreign:
         raise GuideError(
             f"{path} holds {foreign[0]!r}, which is no part of a guide and would be lost; move that, or choose "
             "another name"
         )
+
+
+def _is_a_run(folder: Path) -> bool:
+    """Whether a folder holds a training run and nothing else: a set's own ``training`` is none."""
+    return folder.is_dir() and all(p.name in RUN_FILES or p.name.startswith(".") for p in folder.iterdir())
 
 
 def read_guide(path: Path) -> GuideFiles:

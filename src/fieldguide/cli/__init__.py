@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from fieldguide import launched
 from fieldguide.cli import _interrupts
 from fieldguide.errors import FieldguideError, StoppedError
 
@@ -18,6 +19,9 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def main() -> NoReturn:
     """Run the command line; exit with 0, with 2 and one line for a user's mistake, with 130 when interrupted."""
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+    own_stderr = sys.stderr
+    if launched.rank():  # the first of several processes speaks for all
+        sys.stdout = sys.stderr = _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of photos come in every script, terminals don't
@@ -26,9 +30,8 @@ def main() -> NoReturn:
         code = _run()
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
+        sys.stderr = own_stderr if _is_to_say_why() else _nowhere()
         code = _explain(error)
-    if code == _INTERRUPTED:
-        print("fieldguide: interrupted; what was finished is kept", file=sys.stderr)
     gc.freeze()  # else Python looks for garbage in all that was ever imported, a tenth of a second, only to exit
     sys.exit(code)
 
@@ -65,6 +68,7 @@ def _run() -> int:
 def _explain(error: BaseException) -> int:
     """Say in one line what went wrong, and return the exit code. What is no one's mistake but ours is raised."""
     if isinstance(error, KeyboardInterrupt) or _interrupts.has_arrived():
+        print("fieldguide: interrupted; what was finished is kept", file=sys.stderr)
         return _INTERRUPTED
     if isinstance(error, StoppedError):
         print(f"fieldguide: {error}", file=sys.stderr)
@@ -78,6 +82,15 @@ def _explain(error: BaseException) -> int:
         _discard_output()
         fail(f"{error.filename2 or error.filename or 'the output'}: {error.strerror or error}")
     raise error
+
+
+def _is_to_say_why() -> bool:
+    """Whether a process that fails is to say why: of several that fail together, the first does."""
+    if launched.num_processes() == 1:
+        return True
+    from fieldguide.training.processes import is_first_to_fail
+
+    return is_first_to_fail()
 
 
 def _with_value(message: str, error: Exception) -> str:

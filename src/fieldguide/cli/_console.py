@@ -6,10 +6,12 @@ import math
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fieldguide.data.image_set import SkippedPhoto
 from fieldguide.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from fieldguide.data.image_set import SkippedPhoto
 
 _NAMED_SKIPPED = 10
 _STAGES = {"features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
@@ -80,7 +82,7 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def print_skipped(skipped: Sequence[SkippedPhoto]) -> None:
+def print_skipped(skipped: "Sequence[SkippedPhoto]") -> None:
     """Name the photos that could not be used, on standard error."""
     if not skipped:
         return

@@ -55,6 +55,15 @@ Width = Annotated[
     float | None,
     typer.Option(help="The network's width: short for -a width=.", show_default=False, rich_help_panel=_PANEL),
 ]
+Teachers = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--teacher",
+        help="A guide to the same classes to learn from, beside the labels; of several, their mean. Repeatable.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of all chance.", rich_help_panel=_PANEL)]
 
 

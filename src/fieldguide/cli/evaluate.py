@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fieldguide.cli._app import app
+from fieldguide.cli._guides import OtherGuides, load_guides, print_cache_faults
 from fieldguide.cli._options import AsJson, DataRoot, EngineName, PartChoice
 
 
@@ -25,16 +26,16 @@ def evaluate(
         Path | None,
         typer.Option("-o", "--output", help="A folder to write metrics.json and predictions.parquet to."),
     ] = None,
+    others: OtherGuides = None,
     data_root: DataRoot = None,
     engine: EngineName = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a guide on labelled photos."""
-    from fieldguide.cli._console import note, print_cache_fault, print_json, print_skipped, progress_bars
+    from fieldguide.cli._console import note, print_json, print_skipped, progress_bars
     from fieldguide.cli._report import print_evaluation
-    from fieldguide.guide import load
 
-    loaded = load(guide, engine=engine)
+    loaded = load_guides(guide, others, engine)
     if output is not None:
         _make_folder(output)
     with progress_bars() as on_progress:
@@ -45,7 +46,7 @@ def evaluate(
             data_root=data_root,
             on_progress=on_progress,
         )
-    print_cache_fault(loaded.embedder.cache.fault)
+    print_cache_faults(loaded)
     if output is not None:
         for name, content in evaluation.files().items():
             (output / name).write_bytes(content)
@@ -54,7 +55,8 @@ def evaluate(
         return
     print_evaluation(evaluation)
     if evaluation.left_out:
-        note(f"{evaluation.left_out} photos were left out: this guide was trained on them")
+        whose = "one of these guides" if others else "this guide"
+        note(f"{evaluation.left_out} photos were left out: {whose} was trained on them")
     print_skipped(evaluation.skipped)
     if output is not None:
         note(f"metrics.json and predictions.parquet are in {output}")

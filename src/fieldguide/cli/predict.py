@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fieldguide.cli._app import app
+from fieldguide.cli._guides import OtherGuides, load_guides, print_cache_faults
 from fieldguide.cli._options import AsJson, EngineName
 
 if TYPE_CHECKING:
@@ -26,20 +27,20 @@ def predict(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write a CSV file instead.", show_default=False)
     ] = None,
+    others: OtherGuides = None,
     engine: EngineName = "auto",
 ) -> None:
     """Say what photos show."""
-    from fieldguide.cli._console import note, print_cache_fault, print_skipped, progress_bars
+    from fieldguide.cli._console import note, print_skipped, progress_bars
     from fieldguide.data import SkippedPhoto
     from fieldguide.errors import DataError
-    from fieldguide.guide import load
 
     if as_json and csv_file is not None:
         raise typer.BadParameter(f"--json and --csv {csv_file} can't both be; choose one")
     if csv_file is not None and str(csv_file) != "-" and csv_file.suffix.lower() != ".csv":
         # A photo or a guide's file, named here by mistake, would be lost.
         raise typer.BadParameter(f"--csv {csv_file}: the name must end in .csv, or be - for standard output")
-    loaded = load(guide, engine=engine)
+    loaded = load_guides(guide, others, engine)
     top = min(top, len(loaded.class_names))
     skipped: list[SkippedPhoto] = []
     done = 0
@@ -64,7 +65,7 @@ def predict(
             _print_json(predictions, top, skipped)
         else:
             _print_lines(predictions, top, max(map(len, loaded.class_names)))
-    print_cache_fault(loaded.embedder.cache.fault)
+    print_cache_faults(loaded)
     if not as_json:
         print_skipped(skipped)
     if csv_file is not None and str(csv_file) != "-":

@@ -17,6 +17,7 @@ from fieldguide.cli._training import (
     RecipeName,
     Seed,
     Settings,
+    Teachers,
     Width,
     epoch_table,
     in_panel,
@@ -29,8 +30,9 @@ from fieldguide.cli._training import (
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
 
-_OF_A_NETWORK = ("recipe", "settings", "epochs", "batch_size", "lr", "freeze", "seed", "seeds", "checkpoint_every",
-                 "tensorboard")  # fmt: skip
+_OF_A_NETWORK = ("recipe", "settings", "epochs", "batch_size", "lr", "freeze", "teacher", "hard", "unlabelled",
+                 "seed", "seeds", "checkpoint_every", "tensorboard")  # fmt: skip
+_OF_A_TEACHER = ("hard", "unlabelled")
 _OF_MODEL = ("arguments", "width")
 _OF_BACKBONE = ("backbone", "weights")
 _WITH_RESUME = ("resume", "as_json", "checkpoint_every", "tensorboard")
@@ -52,7 +54,7 @@ def train(
         typer.Option("-o", "--output", help="The guide's folder, or NAME.zip.", show_default="DATA.guide"),
     ] = None,
     backbone: Annotated[
-        str, typer.Option(help="A name of `fieldguide models`, or timm:NAME, or torchvision:NAME.")
+        str, typer.Option(help="A name of `fieldguide models`, timm:NAME, torchvision:NAME, or the folder of one.")
     ] = "efficientnet_lite0",
     weights: Annotated[
         Path | None,
@@ -93,6 +95,15 @@ def train(
     freeze: Annotated[str | None, short_for("freeze", "Parts that stay: features, none, stageN")] = None,
     width: Width = None,
     arguments: Arguments = None,
+    teacher: Teachers = None,
+    hard: Annotated[
+        bool,
+        in_panel("--hard", help_text="Learn the teacher's choices, not its probabilities: short for --set hard=."),
+    ] = False,
+    unlabelled: Annotated[
+        bool,
+        in_panel("--unlabelled", help_text="Learn from photos in no class folder too, by the teacher's answers."),
+    ] = False,
     seed: Seed = 0,
     seeds: Annotated[
         int, in_panel("--seeds", help_text="Train so many times, each with the next seed; mean and spread.", min=1)
@@ -112,6 +123,8 @@ def train(
     """
     given = {n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")}
     _refuse_contradictions(given)
+    if not given & {"data", "resume"}:
+        raise typer.BadParameter("none are named; pass a folder of them, or --resume RUN", context, None, "photos")
     start = time.perf_counter()
     target = resume or output or _named_after(data)
     photos: dict[str, Any] = {
@@ -130,9 +143,12 @@ def train(
         short = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "freeze": freeze}
         changes = pairs(settings or (), "--set") | {name: v for name, v in short.items() if v is not None}
         changes |= {"balance": "weights"} if balanced else {}
+        changes |= {"hard": True} if hard else {}
         how: dict[str, Any] = {
             "recipe": recipe or (None if model else "finetune"),
             "settings": changes,
+            "teachers": teacher or (),
+            "unlabelled": unlabelled,
             **photos,
         }
         begin: Callable[..., Guide] = (
@@ -172,6 +188,9 @@ def _refuse_contradictions(given: set[str]) -> None:
                 f"--resume goes on with what its run was told to do; leave {flag(others[0])} out"
             )
         return
+    needs_teacher = [name for name in _OF_A_TEACHER if name in given]
+    if needs_teacher and "teacher" not in given:
+        raise typer.BadParameter(f"{flag(needs_teacher[0])} is of learning from a teacher; add --teacher GUIDE")
     if {"model", "finetune"} <= given:
         raise typer.BadParameter(
             "--model begins from nothing, and --finetune with a pretrained --backbone; choose one"
@@ -209,8 +228,10 @@ def _train_frozen(data: str, target: Path, **options: Any) -> "Guide":  # noqa: 
 @contextlib.contextmanager
 def _watching(checkpoint_s: float, tensorboard: Path | None, *, quiet: bool) -> Iterator[dict[str, Any]]:
     """Give the arguments by which a run is watched and kept."""
+    from fieldguide import launched
     from fieldguide.cli._console import progress_bars
 
+    tensorboard = None if launched.rank() else tensorboard
     with progress_bars() as on_progress, epoch_table(wanted=not quiet, tensorboard=tensorboard) as on_epoch:
         yield {"checkpoint_s": checkpoint_s, "on_progress": on_progress, "on_epoch": on_epoch}
 
@@ -297,7 +318,10 @@ def _print_guide(guide: "Guide", target: Path) -> None:
     if report := guide.embedder.backbone.weights.report:
         note(f"weights: {report}")
     print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
-    if facts["unlabelled"]:
-        note(f"files without a class, left out: {facts['unlabelled']}")
+    learnt_without_class = guide.facts.get("training", {}).get("num_unlabelled", 0)
+    if learnt_without_class:
+        note(f"photos without a class, learnt from by the teacher's answers: {learnt_without_class}")
+    if facts["unlabelled"] > learnt_without_class:
+        note(f"files without a class, left out: {facts['unlabelled'] - learnt_without_class}")
     if facts["unused"]:
         note(f"photos neither in train nor in the part held out, left out: {facts['unused']}")

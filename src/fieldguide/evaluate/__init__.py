@@ -2,5 +2,6 @@
 
 from fieldguide.evaluate.answers import Answers
 from fieldguide.evaluate.metrics import ClassScore, Evaluation, evaluate, wilson_interval
+from fieldguide.evaluate.neighbours import neighbour_probs
 
-__all__ = ["Answers", "ClassScore", "Evaluation", "evaluate", "wilson_interval"]
+__all__ = ["Answers", "ClassScore", "Evaluation", "evaluate", "neighbour_probs", "wilson_interval"]

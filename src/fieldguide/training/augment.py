@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fieldguide.data import Preprocess
+from fieldguide.data.image_set import NO_LABEL
 from fieldguide.libraries import import_timm, import_torchvision
+from fieldguide.training.colours import change_colours, draw_changes
 from fieldguide.training.order import seed_of
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import Stage
@@ -23,6 +25,7 @@ from fieldguide.training.schedule import Stage
 _MARGIN = 8 / 7  # of the pictures' side to the images', where crops are taken: 256 for 224
 _RAND_AUGMENT_OPS = 2
 _GEOMETRY, _PLACE, _STEP = 2, 3, 4  # what seeds are drawn for
+_COLOURS = 6
 _ASPECT = (3 / 4, 4 / 3)  # of random crops (Szegedy et al., 2014, section 6)
 
 
@@ -40,7 +43,9 @@ def seed_everything(seed: int, step: int, part: int = 0) -> None:
         part: of the step, where its batch is computed in several parts or by several processes.
     """
     value = seed_of(seed, _STEP, step, part)
-    torch.manual_seed(value)
+    torch.default_generator.manual_seed(value)  # torch.manual_seed takes ten times as long, to note who called it
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(value)
     np.random.seed(value)
     random.seed(value)
 
@@ -81,7 +86,8 @@ class Augmentation:
     ) -> tuple[Tensor, Tensor]:
         """Pictures uint8 (n, C, S, S), labels (n,) -> images float32 (n, C, H, W), targets (n,) or (n, K).
 
-        H and W are the stage's size. Targets are shares of classes where the recipe mixes photos.
+        H and W are the stage's size. Targets are shares of classes where the recipe mixes photos; they sum to what
+        is of photos with a class. A label of -1 is none.
 
         Args:
             pictures: those of the places ``place`` to ``place + n`` of a step's batch.
@@ -95,6 +101,8 @@ class Augmentation:
             pictures = self._rand_augment(pictures, step, stage, place)
         images = pictures.to(self._device).float()
         images = self._crop(images, step, stage, slice(place, place + len(images)), batch_size)
+        if self._recipe.jitter or self._recipe.grey:
+            images = self._recolour(images, step, stage, slice(place, place + len(images)), batch_size)
         images = (images - self._mean) / self._std
         images = images.contiguous(memory_format=torch.channels_last)
         if self._recipe.erasing:
@@ -110,7 +118,7 @@ class Augmentation:
         changed = []
         with torch.random.fork_rng(devices=[]):
             for number, picture in enumerate(pictures):
-                torch.manual_seed(seed_of(self._seed, _PLACE, step, place + number))
+                torch.default_generator.manual_seed(seed_of(self._seed, _PLACE, step, place + number))
                 changed.append(change(picture.contiguous()))
         return torch.stack(changed)
 
@@ -149,6 +157,12 @@ class Augmentation:
             boxes[:, 2:] = np.round(boxes[:, 2:] / pixel) * pixel
         return boxes
 
+    def _recolour(self, images: Tensor, step: int, stage: Stage, places: slice, batch_size: int) -> Tensor:
+        random_numbers = np.random.default_rng([self._seed, _COLOURS, step])
+        strength = self._recipe.jitter * stage.strength
+        matrices, contrasts = draw_changes(random_numbers, batch_size, strength=strength, grey=self._recipe.grey)
+        return change_colours(images, matrices[places], contrasts[places])
+
     def _erase(self, images: Tensor, stage: Stage) -> Tensor:
         """Random erasing (Zhong et al., 2017), by timm, of each image by itself."""
         import_timm()
@@ -168,10 +182,10 @@ class Augmentation:
 
         kinds = (v2.MixUp, v2.CutMix)
         mixes: list[Callable[..., tuple[Tensor, Tensor]]] = [
-            kind(alpha=alpha, num_classes=self._num_classes)
-            for kind, alpha in zip(kinds, alphas, strict=True)
-            if alpha
+            kind(alpha=alpha) for kind, alpha in zip(kinds, alphas, strict=True) if alpha
         ]
         mix = mixes[int(torch.randint(len(mixes), ()))]
-        images, targets = mix(images, labels)
+        shares = F.one_hot(labels.clamp(min=0), self._num_classes).float()
+        shares[labels == NO_LABEL] = 0  # what is mixed in of such a photo has no class
+        images, targets = mix(images, shares)
         return images.contiguous(memory_format=torch.channels_last), targets

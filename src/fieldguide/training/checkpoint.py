@@ -67,7 +67,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, kind: str = LAST) -> 
             draft.mkdir()
             _write(draft / _TENSORS, content)
             _write(draft / _STATE, json.dumps(state).encode())
+            shutil.rmtree(target, ignore_errors=True)  # a damaged one, or of a run that was killed after it
         _settle(folder)
+        for draft in folder.glob(".*.tmp"):  # of a run that was killed as it wrote
+            shutil.rmtree(draft, ignore_errors=True)
         for old in _of_kind(folder, kind)[: -KEPT[kind]]:
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
@@ -87,7 +90,7 @@ def read_checkpoint(folder: Path, kind: str = LAST) -> Checkpoint | None:
     for place in reversed(_of_kind(folder, kind)):
         try:
             return _read(place)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{place} is damaged: {error}")
     if faults:
         raise TrainingError(f"{'; '.join(faults)}; start again without --resume")

@@ -51,12 +51,13 @@ def data_facts(
         everything: the set as it was opened.
         images: those of its photos that were to be used.
         digests: (N,) content digests of those that could be used.
-        labels: (N,) their classes.
+        labels: (N,) their classes, -1 of one that was learnt from without any.
         held_out: (N,) which of them were held out.
         skipped: those that could not be used.
     """
     names = images.class_names
-    train, held = (np.bincount(labels[mask], minlength=len(names)) for mask in (~held_out, held_out))
+    has_class = labels != NO_LABEL
+    train, held = (np.bincount(labels[mask & has_class], minlength=len(names)) for mask in (~held_out, held_out))
     unlabelled = int((everything.labels == NO_LABEL).sum())
     return {
         "name": readable(images.name),
@@ -73,7 +74,8 @@ def data_facts(
 
 def data_fingerprint(digests: Sequence[bytes], labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
     """Return a SHA-256, in hexadecimal, of what photos hold and of their classes, in whatever order."""
-    pairs = sorted(d + names[k].encode() for d, k in zip(digests, labels.tolist(), strict=True))
+    of_label = {NO_LABEL: b"", **{k: name.encode() for k, name in enumerate(names)}}
+    pairs = sorted(d + of_label[k] for d, k in zip(digests, labels.tolist(), strict=True))
     return hashlib.sha256(b"".join(pairs)).hexdigest()
 
 

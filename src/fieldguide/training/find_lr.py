@@ -51,7 +51,8 @@ def range_test(learning: Learning, *, steps: int = STEPS, on_progress: Progress 
     for step, pictures in learning.batches(range(steps)):
         for group in learning.optimiser.param_groups:
             group["lr"] = rates[step] * group.get(LR_SCALE, 1.0)
-        average = _SMOOTHING * average + (1 - _SMOOTHING) * float(learning.learn(step, stage, pictures))
+        own = learning.learn(step, stage, pictures)
+        average = _SMOOTHING * average + (1 - _SMOOTHING) * float(learning.processes.mean(own))
         loss = average / (1 - _SMOOTHING ** (step + 1))
         if not np.isfinite(loss) or (losses and loss > _DIVERGED * min(losses)):
             diverged_at = rates[step]

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from fieldguide.cost.freezing import freeze
+from fieldguide.data.image_set import NO_LABEL
 from fieldguide.embed import Embedder
 from fieldguide.errors import RecipeError
 from fieldguide.evaluate import Evaluation
@@ -44,9 +45,9 @@ def compare(frozen: Evaluation, finetuned: tuple[float, float]) -> dict[str, Any
 
 
 def solve_head(backbone: Backbone, photos: LessonPhotos, on_progress: Progress = silent) -> LinearHead:
-    """Fit the head on frozen features of the photos to learn from."""
+    """Fit the head on frozen features of the photos to learn from, those that have a class."""
     images = photos.learnt.images
-    chosen = images.select(np.isin(np.arange(len(images)), photos.learnt.indices))
+    chosen = images.select(np.isin(np.arange(len(images)), photos.learnt.indices) & (images.labels != NO_LABEL))
     embedding = Embedder(backbone).embed(chosen, on_progress)
     labels = chosen.labels[embedding.indices]
     return fit_head(embedding.features, labels, len(images.class_names), on_progress=on_progress).head

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fieldguide.data import ImageSet, open_images
 from fieldguide.errors import TrainingError
-from fieldguide.training.keeper import read_job
+from fieldguide.training.keeper import WITHOUT_LABELS, how_to_resume, read_job
 from fieldguide.training.recipe import Recipe, Setting
 
 FORMAT_VERSION = 1
@@ -18,7 +18,7 @@ class Job:
     """A run's orders, as JSON holds them.
 
     Args:
-        kind: from nothing, or by fine-tuning a pretrained body.
+        kind: from nothing, by fine-tuning a pretrained body, or from nothing and without labels.
         data: path or name of the set; empty where it was given as an object.
         data_root: where a named set's files are.
         model: name of the network.
@@ -31,11 +31,13 @@ class Job:
         strict: stop at the first photo that can't be used.
         engine: that runs the guide.
         teachers: paths of the guides to learn from.
+        teacher_fingerprints: of these, once they were loaded.
+        unlabelled: whether photos without a class are learnt from too, by the teachers' answers.
         fingerprint: of the photos learnt from, once they were looked at.
         arithmetic: what the processor computes with, once that was measured.
     """
 
-    kind: Literal["from nothing", "fine-tuning"]
+    kind: Literal["from nothing", "fine-tuning", "without labels"]
     data: str
     data_root: str | None = None
     model: str
@@ -49,6 +51,8 @@ class Job:
     strict: bool = False
     engine: str = "auto"
     teachers: tuple[str, ...] = ()
+    teacher_fingerprints: tuple[str, ...] = ()
+    unlabelled: bool = False
     fingerprint: str = ""
     arithmetic: Mapping[str, Any] = field(default_factory=dict)
 
@@ -71,11 +75,15 @@ class Job:
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 
 
-def load_job(target: Path) -> Job:
+def load_job(target: Path, *, without_labels: bool = False) -> Job:
     """Read the orders of an unfinished run.
 
+    Args:
+        target: the folder that was named as its output.
+        without_labels: whether such a run is expected, or one of any other kind.
+
     Raises:
-        TrainingError: there is no unfinished run, or it is of another format.
+        TrainingError: there is no unfinished run, or it is of another format or of the other kind.
     """
     values = read_job(target)
     if values is None:
@@ -91,4 +99,7 @@ def load_job(target: Path) -> Job:
             f"{target} holds a run of format {version}; this fieldguide takes up runs of format {FORMAT_VERSION}: "
             "start it again, or go on with the version that began it"
         )
-    return replace(Job(**values), teachers=tuple(values["teachers"]))
+    job = Job(**values)
+    if (job.kind == WITHOUT_LABELS) != without_labels:
+        raise TrainingError(f"{target} holds a run of another command; go on with: {how_to_resume(target)}")
+    return replace(job, teachers=tuple(job.teachers), teacher_fingerprints=tuple(job.teacher_fingerprints))

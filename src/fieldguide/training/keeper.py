@@ -1,6 +1,7 @@
 """Where a run is kept while it lasts: ``training/`` in the folder that becomes the guide."""
 
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Sequence
@@ -8,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from fieldguide.errors import TrainingError
-from fieldguide.guide_format import RUN
+from fieldguide.guide_format import RUN, RUN_FILES
 from fieldguide.paths import written_whole
 from fieldguide.training.checkpoint import BEST, LAST, Checkpoint, read_checkpoint, write_checkpoint
 from fieldguide.training.history import Epoch, to_csv
 
-JOB, HISTORY, CHECKPOINTS = "job.json", "history.csv", "checkpoints"
+JOB, HISTORY, CHECKPOINTS = RUN_FILES
+WITHOUT_LABELS = "without labels"  # a kind of job
 INTERVAL_S = 60.0  # between checkpoints
 
 
@@ -76,8 +78,7 @@ class Keeper:
         if self.target is None:
             return f"stopped at step {step} of {total_steps}; nothing is kept, for no output was named"
         return (
-            f"stopped at step {step} of {total_steps}, which is kept; go on with: "
-            f"fieldguide train --resume {self.target}"
+            f"stopped at step {step} of {total_steps}, which is kept; go on with: {how_to_resume(self.target)}"
         )
 
     def last_good(self) -> str:
@@ -107,10 +108,16 @@ def start_anew(target: Path) -> None:
     folder = target / RUN
     if read_job(target) is not None:
         raise TrainingError(
-            f"{target} holds an unfinished run; go on with: fieldguide train --resume {target}, or remove it, or "
-            "choose another name"
+            f"{target} holds an unfinished run; go on with: {how_to_resume(target)}, or remove it, or choose "
+            "another name"
         )
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def how_to_resume(target: Path) -> str:
+    """Return the command that goes on with an unfinished run."""
+    command = "pretrain" if (read_job(target) or {}).get("kind") == WITHOUT_LABELS else "train"
+    return f"fieldguide {command} --resume {shlex.quote(str(target))}"
 
 
 def read_job(target: Path) -> dict[str, Any] | None:
@@ -121,9 +128,10 @@ def read_job(target: Path) -> dict[str, Any] | None:
     """
     path = target / RUN / JOB
     try:
-        job = json.loads(path.read_bytes())
-    except FileNotFoundError:
+        return dict(json.loads(path.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} is damaged: {error}; start the run again") from error
-    return dict(job)
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(
+            f"{path} is damaged: {error}; remove {path.parent}, and start the run again"
+        ) from error

@@ -7,11 +7,12 @@ from a checkpoint needs no generator's state, and ends with the same bits as one
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -22,11 +23,11 @@ from fieldguide.libraries import import_timm
 from fieldguide.progress import Progress, silent
 from fieldguide.training.arithmetic import Arithmetic, autocast
 from fieldguide.training.augment import Augmentation, seed_everything
+from fieldguide.training.byol import TwoViews
 from fieldguide.training.checkpoint import BEST, LAST, Checkpoint, flatten_optimiser, restore_optimiser
 from fieldguide.training.history import Epoch, OnEpoch, ignore_epoch
 from fieldguide.training.keeper import Keeper
-from fieldguide.training.network import Classifier
-from fieldguide.training.objective import Objective, Teacher
+from fieldguide.training.objective import Loss, Objective, Teacher
 from fieldguide.training.optimiser import make_optimiser
 from fieldguide.training.order import Order
 from fieldguide.training.pictures import Pictures
@@ -57,9 +58,11 @@ class Lesson:
         arithmetic: what the processor computes with.
         augment: pictures to images.
         teacher: None to learn from labels alone.
+        loss: what a step minimises; None for what the recipe says of labels and teacher.
+        after_step: called after each step with the steps done and the steps in all.
     """
 
-    network: Classifier
+    network: nn.Module
     pictures: Pictures
     validation: Pictures | None
     class_names: tuple[str, ...]
@@ -67,8 +70,10 @@ class Lesson:
     recipe: Recipe
     seed: int
     arithmetic: Arithmetic
-    augment: Augmentation
+    augment: Augmentation | TwoViews
     teacher: Teacher | None = None
+    loss: Loss | None = None
+    after_step: Callable[[int, int], None] = lambda step, total_steps: None
 
 
 @dataclass
@@ -125,7 +130,7 @@ class Learning:
         on_epoch: OnEpoch = ignore_epoch,
     ) -> None:
         self.lesson, self.recipe, self.processes, self.keeper = lesson, lesson.recipe, processes, keeper
-        self._on_progress, self._on_epoch = on_progress, on_epoch
+        self._on_progress, self._on_epoch = (silent, ignore_epoch) if processes.rank else (on_progress, on_epoch)
         self.network = lesson.network.to(processes.device)
         self.forward = processes.wrap(self.network)
         if self.recipe.compile:
@@ -138,7 +143,7 @@ class Learning:
             self.optimiser, self.recipe, self.total_steps, self.order.num_photos / self.order.batch_size
         )
         self.average = _average(self.network, self.recipe.ema)
-        self.objective = Objective(
+        self.objective = lesson.loss or Objective(
             self.recipe, lesson.pictures.labels, len(lesson.class_names), processes.device, lesson.teacher
         )
         self.state = State()
@@ -146,11 +151,12 @@ class Learning:
         self._resume()
 
     @property
-    def judged(self) -> Classifier:
+    def judged(self) -> nn.Module:
         """The network that answers: of averaged weights, where the recipe averages them."""
-        return self.network if self.average is None else self.average.module
+        network: nn.Module = self.network if self.average is None else self.average.module
+        return network
 
-    def run(self) -> Classifier:
+    def run(self) -> nn.Module:
         """Learn to the end, and return the network that did best on the validation photos, or else the last.
 
         Raises:
@@ -166,10 +172,10 @@ class Learning:
                 rate = self.schedule.set(step, self._validation_losses())
                 losses.append(self.learn(step, stage, pictures))
                 self.state.step = step + 1
-                ends_epoch = self._ends_epoch(step)
-                stops = self.processes.any(bool(request))
-                keeps = stops or self.keeper.is_due() or step + 1 == self.total_steps
-                if ends_epoch or keeps or len(losses) == self._look_every:
+                ends_epoch, stops, keeps = self._ends_epoch(step), False, False
+                if ends_epoch or len(losses) == self._look_every:
+                    is_due = not self.processes.rank and self.keeper.is_due()
+                    stops, keeps = self.processes.any(bool(request), is_due or step + 1 == self.total_steps)
                     self._take_in(losses, rate)
                     elapsed, began = time.perf_counter() - began, time.perf_counter()
                     self.state.learning_s += elapsed
@@ -179,7 +185,7 @@ class Learning:
                     self._end_epoch(stage, rate)
                     self.state.seconds += time.perf_counter() - began
                     began = time.perf_counter()
-                if keeps:
+                if keeps or stops:
                     self._keep(LAST)
                 if stops:
                     raise StoppedError(self.keeper.how_to_go_on(self.state.step, self.total_steps),
@@ -224,6 +230,7 @@ class Learning:
         self.optimiser.zero_grad()
         if self.average is not None:
             self.average.update(self.network, step=step + 1)
+        self.lesson.after_step(step + 1, self.total_steps)
         return loss
 
     def _take_in(self, losses: list[Tensor], rate: float) -> None:
@@ -232,14 +239,14 @@ class Learning:
         Raises:
             TrainingError: one of them is no number.
         """
-        values = torch.stack(losses).double().tolist()
+        values = self.processes.mean(torch.stack(losses)).tolist()
         for number, value in enumerate(values):
             if not math.isfinite(value):
                 step = self.state.step - len(values) + number + 1
                 raise TrainingError(
                     f"the loss is {value} at step {step} of {self.total_steps}, at the learning rate {rate:g}; "
-                    f"{self.keeper.last_good()}; try a lower one, such as --set lr={self.recipe.lr / 10:g}, or "
-                    "--set clip_norm=1"
+                    f"{self.processes.once(self.keeper.last_good)}; try a lower one, such as "
+                    f"--set lr={self.recipe.lr / 10:g}, or --set clip_norm=1"
                 )
         self.state.loss_sum += math.fsum(values) * self.order.batch_size
         self.state.num_photos += len(values) * self.order.batch_size
@@ -274,7 +281,7 @@ class Learning:
         if judged is not None and (state.best is None or is_better((judged.top1, judged.log_loss), state.best)):
             state.best = (judged.top1, judged.log_loss)
             self._keep(BEST)
-        self.keeper.keep_history(state.history)
+        self.processes.once(lambda: self.keeper.keep_history(state.history))
 
     def _validation_losses(self) -> list[float]:
         return [e.validation_loss for e in self.state.history if e.validation_loss is not None]
@@ -304,8 +311,9 @@ class Learning:
     # Keeping
 
     def _keep(self, kind: str) -> None:
-        if self.processes.rank:
-            return
+        self.processes.once(lambda: self.keeper.keep(self._checkpoint(kind), kind))
+
+    def _checkpoint(self, kind: str) -> Checkpoint:
         if kind == BEST:
             tensors = dict(self.judged.state_dict())
         else:
@@ -315,10 +323,10 @@ class Learning:
             if self.average is not None:
                 tensors |= {f"average.{name}": t for name, t in self.average.module.state_dict().items()}
         facts = {} if kind == BEST else {"state": self.state.to_dict(), "optimiser_groups": groups}
-        self.keeper.keep(Checkpoint(self.state.step, tensors, facts), kind)
+        return Checkpoint(self.state.step, tensors, facts)
 
     def _resume(self) -> None:
-        checkpoint = self.keeper.last()
+        checkpoint = self.processes.once(self.keeper.last)
         if checkpoint is None:
             return
         self.network.load_state_dict(_of(checkpoint.tensors, "network."))
@@ -329,8 +337,8 @@ class Learning:
             self.average.module.load_state_dict(_of(checkpoint.tensors, "average."))
         self.state = State.from_dict(checkpoint.facts["state"])
 
-    def _best(self) -> Classifier:
-        best = self.keeper.best() if self.state.best is not None else None
+    def _best(self) -> nn.Module:
+        best = self.processes.once(self.keeper.best) if self.state.best is not None else None
         network = self.judged
         if best is not None:
             network.load_state_dict(best.tensors)
@@ -343,7 +351,7 @@ def is_better(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:
 
 
 def judge_pictures(
-    network: Classifier, pictures: Pictures, lesson: Lesson, processes: Processes, *, at_most: int | None = None
+    network: nn.Module, pictures: Pictures, lesson: Lesson, processes: Processes, *, at_most: int | None = None
 ) -> Evaluation:
     """Judge a network on pictures as they are, in the lesson's arithmetic; it is left in evaluation mode.
 
@@ -354,16 +362,35 @@ def judge_pictures(
         processes: that share the work.
         at_most: so many of them, evenly chosen; None for all.
     """
+    chosen = evenly(pictures, at_most)
+    logits = outputs_on(network, pictures, lesson, processes, chosen=chosen, width=len(lesson.class_names))
+    return processes.once(lambda: evaluate(softmax(logits), pictures.labels[chosen], lesson.class_names))
+
+
+def evenly(pictures: Pictures, at_most: int | None) -> npt.NDArray[np.int64]:
+    """Return the indices of so many pictures, evenly chosen; of all, where they are no more."""
     count = min(len(pictures), at_most or len(pictures))
-    chosen = np.linspace(0, len(pictures) - 1, count).round().astype(np.int64)
+    return np.linspace(0, len(pictures) - 1, count).round().astype(np.int64)
+
+
+def outputs_on(
+    network: nn.Module,
+    pictures: Pictures,
+    lesson: Lesson,
+    processes: Processes,
+    *,
+    chosen: npt.NDArray[np.int64],
+    width: int,
+) -> npt.NDArray[np.float32]:
+    """Return what a network makes, (n, width), of chosen pictures (n,); see :func:`judge_pictures`."""
     own = chosen[processes.rank :: processes.count]
     batches = [own[i : i + _EVALUATED_AT_ONCE] for i in range(0, len(own), _EVALUATED_AT_ONCE)]
     network.eval()
-    rows = [torch.zeros((0, len(lesson.class_names)), device=processes.device)]
+    rows = [torch.zeros((0, width), device=processes.device)]
     with torch.inference_mode(), autocast(lesson.arithmetic, processes.device):
         rows += [network(lesson.augment.plain(batch)).float() for batch in pictures.batches(batches)]
-    logits = processes.gather(torch.cat(rows), count).cpu().numpy()
-    return evaluate(softmax(logits), pictures.labels[chosen], lesson.class_names)
+    outputs: npt.NDArray[np.float32] = processes.gather(torch.cat(rows), len(chosen)).cpu().numpy()
+    return outputs
 
 
 def _of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -186,9 +186,9 @@ def regularisation(name: str, recipe: Recipe) -> dict[str, float]:
     return {}
 
 
-def to_backbone(network: Classifier, plan: Plan) -> Backbone:
+def to_backbone(body: nn.Module, plan: Plan) -> Backbone:
     """Return the body as the backbone of a guide."""
-    tensors = {name: tensor.detach().cpu().numpy() for name, tensor in network.body.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().numpy() for name, tensor in body.state_dict().items()}
     return Backbone(plan.name, Weights(lambda: tensors), plan.preprocess, dict(plan.arguments))
 
 

@@ -19,12 +19,20 @@ class Teacher(Protocol):
         ...
 
 
+class Loss(Protocol):
+    """What a step minimises."""
+
+    def __call__(self, outputs: Tensor, targets: Tensor, images: Tensor) -> Tensor:
+        """Outputs of the network, targets and images of a part of a batch -> the mean loss, a number."""
+        ...
+
+
 class Objective:
     """The mean loss of a batch.
 
     Args:
         recipe: label smoothing, balance, and how to learn from a teacher.
-        labels: (N,) of all training photos, for the weights of classes.
+        labels: (N,) of all training photos, -1 where one has none: for the weights of classes.
         num_classes: K.
         device: where the loss is computed.
         teacher: None to learn from labels alone.
@@ -40,6 +48,7 @@ class Objective:
     ) -> None:
         self._recipe = recipe
         self._teacher = teacher
+        self._labelled_share = float((labels >= 0).mean())
         self._class_weights = (
             torch.from_numpy(class_weights(labels, num_classes)).to(device)
             if recipe.balance == "weights"
@@ -49,7 +58,9 @@ class Objective:
     def __call__(self, logits: Tensor, targets: Tensor, images: Tensor) -> Tensor:
         """Logits (n, K), targets (n,) or (n, K), images (n, C, H, W) -> the mean loss, a number.
 
-        A label of -1 is none: such a photo counts only for the teacher's part.
+        A label of -1, or a row of zeros, is none: such a photo counts for the teacher's part only. The labels'
+        part is divided by as many labelled photos as n hold on average: so over an epoch it is the mean of the
+        labelled ones, and parts of a batch add up to the whole, however labels fall on them.
         """
         logits = logits.float()
         if self._teacher is None:
@@ -61,15 +72,19 @@ class Objective:
         return (1 - share) * self._by_labels(logits, targets) + share * by_teacher
 
     def _by_labels(self, logits: Tensor, targets: Tensor) -> Tensor:
+        smoothing = self._recipe.label_smoothing
+        if targets.ndim == 2:  # torch's smoothing would give a row of zeros classes
+            targets = (1 - smoothing) * targets + smoothing * targets.mean(dim=1, keepdim=True)
+            smoothing = 0.0
         losses = F.cross_entropy(
             logits,
             targets,
             weight=self._class_weights,
-            label_smoothing=self._recipe.label_smoothing,
+            label_smoothing=smoothing,
             ignore_index=-1,
             reduction="none",
         )
-        return losses.mean()
+        return losses.mean() / self._labelled_share
 
 
 def class_weights(labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.float32]:

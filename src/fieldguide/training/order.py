@@ -5,6 +5,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from fieldguide.data.image_set import NO_LABEL
+
 _ORDER = 1  # what a seed is drawn for: seeds of one purpose are independent of another's
 
 
@@ -19,7 +21,7 @@ class Order:
     So all batches are of one size, which batch normalisation, compiled networks and several processes want.
 
     Args:
-        labels: (N,) class of each photo.
+        labels: (N,) class of each photo, or -1.
         batch_size: B, photos a step.
         seed: of the order.
         balance: with ``"sampling"`` photos are drawn anew each epoch, every class as often as another.
@@ -42,6 +44,8 @@ class Order:
         """Return the indices (B,) of the photos of a step, from 0."""
         start = step * self.batch_size
         first, offset = divmod(start, self.num_photos)
+        if offset + self.batch_size <= self.num_photos:
+            return self._epoch(first)[offset : offset + self.batch_size]
         last = (start + self.batch_size - 1) // self.num_photos
         stretch = np.concatenate([self._epoch(epoch) for epoch in range(first, last + 1)])
         self._epochs = {epoch: order for epoch, order in self._epochs.items() if epoch >= first}
@@ -63,8 +67,13 @@ class Order:
 
 
 def _equal_shares(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the probability of each photo, (N,), with which classes come equally often."""
-    counts = np.bincount(labels)
-    shares: npt.NDArray[np.float64] = 1 / counts[labels]
-    shares /= shares.sum()
+    """Return the probability of each photo, (N,), with which classes come equally often.
+
+    Photos without a class come as often as they do in any order.
+    """
+    is_labelled = labels != NO_LABEL
+    shares = np.full(len(labels), 1 / len(labels))
+    counts = np.bincount(labels[is_labelled])
+    of_class: npt.NDArray[np.float64] = 1 / counts[labels[is_labelled]]
+    shares[is_labelled] = of_class * (is_labelled.mean() / of_class.sum())
     return shares

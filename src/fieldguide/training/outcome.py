@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from fieldguide.data.image_set import NO_LABEL
 from fieldguide.embed import Embedder
+from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
 from fieldguide.report import draw_curves
@@ -18,6 +20,7 @@ from fieldguide.training.loop import judge_pictures
 from fieldguide.training.network import Classifier, to_backbone, to_head
 from fieldguide.training.preparation import Run
 from fieldguide.training.train import train
+from fieldguide.weights import load_backbone
 
 _JUDGED_OF_OWN = 2000  # photos it learnt from, to tell over- from underfitting
 
@@ -25,13 +28,35 @@ _JUDGED_OF_OWN = 2000  # photos it learnt from, to tell over- from underfitting
 def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> Guide:
     """Return the guide, judged on the photos held out by the engine that will answer.
 
+    Of several processes the first judges it, and the others take over what it found.
+
     Args:
         run: that is at its end.
         network: that came out of it.
         on_progress: called as photos are done.
     """
+    job, learning, made = run.job, run.learning, list[Guide]()
+    own = judge_pictures(network, run.photos.labelled, learning.lesson, learning.processes, at_most=_JUDGED_OF_OWN)
+
+    def make() -> Guide:
+        made.append(_make_guide(run, network, own, on_progress))
+        return replace(made[0], embedder=None)  # type: ignore[arg-type]  # for it can't be sent
+
+    told = learning.processes.once(make)
+    if made:
+        return made[0]
+    is_frozen = told.facts["training"].get("comparison", {}).get("kept") == FROZEN
+    backbone = (
+        load_backbone(job.model, weights=job.weights, size_px=job.size_px, fit=job.fit)
+        if is_frozen
+        else to_backbone(network.body, run.plan)
+    )
+    return replace(told, embedder=Embedder(backbone, engine=job.engine))
+
+
+def _make_guide(run: Run, network: Classifier, own: Evaluation, on_progress: Progress) -> Guide:
+    """Make the guide, and judge it; ``own`` is how the network did on photos that it learnt from."""
     job, photos, learning, frozen = run.job, run.photos, run.learning, run.frozen
-    own = judge_pictures(network, photos.learnt, learning.lesson, learning.processes, at_most=_JUDGED_OF_OWN)
     best = learning.state.best
     training: dict[str, Any] = {
         "kind": job.kind,
@@ -41,6 +66,11 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
         "arithmetic": dict(job.arithmetic),
         "steps": learning.state.step,
         "seconds": round(learning.state.seconds, 2),
+        "teachers": [
+            {"guide": path, "fingerprint": fingerprint}
+            for path, fingerprint in zip(job.teachers, job.teacher_fingerprints, strict=True)
+        ],
+        "num_unlabelled": int((photos.learnt.labels == NO_LABEL).sum()),
         "num_validation": len(photos.validation) if photos.validation else 0,
         "validation_top1": best[0] if best else None,
         "own_top1": own.top1,
@@ -53,7 +83,7 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
             return _frozen_guide(job, photos, training, records, on_progress)
     images = photos.images
     guide = Guide(
-        Embedder(to_backbone(network, run.plan), engine=job.engine),
+        Embedder(to_backbone(network.body, run.plan), engine=job.engine),
         to_head(network),
         images.class_names,
         seen=photos.seen,
@@ -84,7 +114,7 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
 def _frozen_guide(
     job: Job, photos: LessonPhotos, training: dict[str, Any], records: dict[str, bytes], on_progress: Progress
 ) -> Guide:
-    """Return the guide of frozen features, from all training photos, with what was tried."""
+    """Return the guide of frozen features, from all training photos that have a class, with what was tried."""
     guide = train(
         photos.everything,
         backbone=job.model,
@@ -95,4 +125,5 @@ def _frozen_guide(
         engine=job.engine,
         on_progress=on_progress,
     )
+    training["num_unlabelled"] = 0
     return replace(guide, facts={**guide.facts, "training": training}, records={**guide.records, **records})

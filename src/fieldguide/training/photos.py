@@ -17,12 +17,17 @@ _FEW_PHOTOS = 5  # of a class, to look at them all beforehand
 
 def used_photos(images: ImageSet) -> ImageSet:
     """Return the labelled photos; of a split set, those in ``train`` and in ``test`` or, without one, ``val``."""
-    keep = images.labels != NO_LABEL
+    return images.select(is_used(images))
+
+
+def is_used(images: ImageSet) -> npt.NDArray[np.bool_]:
+    """Say of each photo whether it is one of :func:`used_photos`."""
+    keep: npt.NDArray[np.bool_] = images.labels != NO_LABEL
     if (images.parts == "test").any():
         keep &= images.parts != "val"
     if images.is_split:
         keep &= images.parts != UNSPLIT
-    return images.select(keep)
+    return keep
 
 
 def check_classes(images: ImageSet) -> None:

@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fieldguide import launched
 from fieldguide.data import ImageSet, Preprocess, SkippedPhoto
 from fieldguide.data.image_set import content_digest
 from fieldguide.embed.embedder import in_threads
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _AHEAD = 256  # photos decoded before they are asked for
+_AT_ONCE = 16  # photos a thread looks at before it hands over: small pictures take less time than a handover
+_SMALL_PX = 64  # up to which threads only wait for each other: Python's part of the work outweighs the decoder's
 _SHARE_OF_MEMORY = 0.25  # that pictures may take; more are decoded anew in each epoch
 Pixels = npt.NDArray[np.uint8]
 
@@ -45,7 +50,7 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.indices)
 
-    @property
+    @cached_property
     def labels(self) -> npt.NDArray[np.int64]:
         """(N,) class of each."""
         return self.images.labels[self.indices]
@@ -107,49 +112,63 @@ def load_pictures(
         images: photos with labels.
         preprocess: how a photo becomes a picture.
         strict: stop at the first photo that can't be used.
-        at_most_bytes: that pictures may take; by default a quarter of this machine's memory.
+        at_most_bytes: that pictures may take; by default a quarter of this machine's memory,
+            that of all processes together.
         on_progress: called as photos are done.
 
     Raises:
         DataError: strict, and a photo can't be used.
     """
     side, channels = preprocess.size_px, preprocess.channels
-    budget = _SHARE_OF_MEMORY * _memory_bytes() if at_most_bytes is None else at_most_bytes
+    own_memory = _memory_bytes() / launched.num_processes_here()
+    budget = _SHARE_OF_MEMORY * own_memory if at_most_bytes is None else at_most_bytes
     fits = len(images) * side * side * channels <= budget
     is_ready = (
         images.pixels is not None and images.pixels.shape[1:3] == (side, side) and _channels(images) == channels
     )
 
-    def look(index: int) -> tuple[bytes, Pixels | None, str]:
-        try:
-            photo = images.read(index)
-            picture = None if is_ready else preprocess(photo)
-        except (PhotoError, OSError) as error:
-            reason = str(error) or type(error).__name__
-            if strict:
-                raise DataError(f"{images.photo_names[index]}: {reason}; stopped, as --strict asks") from error
-            return b"", None, reason
-        return content_digest(photo), picture, ""
+    def look(start: int) -> list[_Look]:
+        stretch = range(start, min(start + _AT_ONCE, len(images)))
+        return [_look(images, index, None if is_ready else preprocess, strict) for index in stretch]
 
+    starts = range(0, len(images), _AT_ONCE)
+    alone = is_ready or side <= _SMALL_PX
+    looks = map(look, starts) if alone else in_threads(look, starts, ahead=_AHEAD // _AT_ONCE)
     held = np.empty((len(images) if fits and not is_ready else 0, side, side, channels), np.uint8)
+    found = Pictures(images, preprocess, np.zeros(0, np.int64), [], None)
     indices: list[int] = []
-    digests: list[bytes] = []
-    skipped: list[SkippedPhoto] = []
-    looks: Iterable[tuple[bytes, Pixels | None, str]] = (
-        map(look, range(len(images))) if is_ready else in_threads(look, range(len(images)), ahead=_AHEAD)
-    )
-    for index, (digest, picture, reason) in enumerate(counted(looks, len(images), "pictures", on_progress)):
+    each = enumerate(counted(chain.from_iterable(looks), len(images), "pictures", on_progress))
+    for index, (digest, picture, reason) in each:
         if reason:
-            skipped.append(SkippedPhoto(images.photo_names[index], reason))
+            found.skipped.append(SkippedPhoto(images.photo_names[index], reason))
             continue
         if fits and picture is not None:
             held[len(indices)] = picture
         indices.append(index)
-        digests.append(digest)
+        found.digests.append(digest)
     if is_ready and images.pixels is not None:
         held = images.pixels.reshape(len(images), side, side, channels)
     kept = held[: len(indices)] if fits or is_ready else None
-    return Pictures(images, preprocess, np.array(indices, np.int64), digests, kept, skipped)
+    return replace(found, indices=np.array(indices, np.int64), held=kept)
+
+
+class _Look(NamedTuple):
+    """What a look at a photo found: its digest and, where that is wanted, its picture; or a reason against it."""
+
+    digest: bytes = b""
+    picture: Pixels | None = None
+    reason: str = ""
+
+
+def _look(images: ImageSet, index: int, preprocess: Preprocess | None, strict: bool) -> _Look:
+    try:
+        photo = images.read(index)
+        return _Look(content_digest(photo), None if preprocess is None else preprocess(photo))
+    except (PhotoError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        if strict:
+            raise DataError(f"{images.photo_names[index]}: {reason}; stopped, as --strict asks") from error
+        return _Look(reason=reason)
 
 
 def _channels(images: ImageSet) -> int:

@@ -8,6 +8,8 @@ from fieldguide.data import ImageSet
 from fieldguide.embed.engines.torch_engines import keep_freed_memory
 from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.evaluate import Evaluation
+from fieldguide.guide import Guide
+from fieldguide.head import LinearHead
 from fieldguide.progress import Progress, silent
 from fieldguide.training.arithmetic import Arithmetic, choose_arithmetic, prepare
 from fieldguide.training.augment import Augmentation
@@ -19,7 +21,9 @@ from fieldguide.training.lesson_photos import LessonPhotos, gather_photos
 from fieldguide.training.loop import Learning, Lesson, judge_pictures
 from fieldguide.training.network import Classifier, Plan, build_network, plan_network
 from fieldguide.training.order import seed_of
-from fieldguide.training.processes import find_processes
+from fieldguide.training.processes import Processes
+from fieldguide.training.recipe import Recipe
+from fieldguide.training.teacher import GuideTeacher, guide_fingerprint, load_teachers
 from fieldguide.weights import Backbone, load_backbone
 
 _INITIALISATION = 5  # what a seed is drawn for
@@ -48,6 +52,7 @@ def prepare_run(
     job: Job,
     everything: ImageSet,
     keeper: Keeper,
+    processes: Processes,
     *,
     on_progress: Progress = silent,
     on_epoch: OnEpoch = ignore_epoch,
@@ -60,24 +65,38 @@ def prepare_run(
         TrainingError: the photos have changed since the run began, or its checkpoints are damaged.
     """
     keep_freed_memory()
-    processes, recipe = find_processes(), job.settings()
+    recipe, on_progress = job.settings(), silent if processes.rank else on_progress
+    guides = _teaching_guides(job, everything)
     backbone = _pretrained(job)
     plan = (
         plan_network(job.model, everything, size_px=job.size_px, fit=job.fit, arguments=job.arguments)
         if backbone is None
         else Plan(backbone.name, backbone.preprocess, backbone.arguments)
     )
-    photos = gather_photos(everything, plan.preprocess, recipe, strict=job.strict, on_progress=on_progress)
+    photos = gather_photos(
+        everything,
+        plan.preprocess,
+        recipe,
+        unlabelled=job.unlabelled,
+        strict=job.strict,
+        on_progress=on_progress,
+    )
+    _check_all_see_the_same(photos, processes)
     if job.fingerprint and job.fingerprint != photos.fingerprint:
         raise TrainingError(
             f"the photos of {everything.name} have changed since this run began (their fingerprint was "
             f"{job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them back, or start a new run"
         )
-    network = _network(job, plan, backbone, photos, on_progress)
-    arithmetic = _arithmetic(job, network, plan, processes.device, processes.count)
-    job = replace(job, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
-    if not processes.rank:
-        keeper.keep_job(job.to_dict())
+    head = None if backbone is None else processes.once(lambda: solve_head(backbone, photos, on_progress))
+    network = _network(job, plan, backbone, head, len(photos.images.class_names))
+    arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
+    job = replace(
+        job,
+        fingerprint=photos.fingerprint,
+        teacher_fingerprints=tuple(map(guide_fingerprint, guides)),
+        arithmetic=asdict(arithmetic),
+    )
+    processes.once(lambda: keeper.keep_job(job.to_dict()))
     prepare(network, arithmetic)
     class_names = photos.images.class_names
     lesson = Lesson(
@@ -92,6 +111,7 @@ def prepare_run(
         augment=Augmentation(
             recipe, plan.preprocess, num_classes=len(class_names), seed=job.seed, device=processes.device
         ),
+        teacher=GuideTeacher(guides, class_names, plan.preprocess, processes.device) if guides else None,
     )
     frozen = None
     if backbone is not None and photos.validation is not None:
@@ -100,13 +120,47 @@ def prepare_run(
     return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)
 
 
+def _check_all_see_the_same(photos: LessonPhotos, processes: Processes) -> None:
+    """Make sure that all processes, which may run on several machines, found the same photos.
+
+    Raises:
+        TrainingError: one found others.
+    """
+    if any(processes.any(photos.fingerprint != processes.once(lambda: photos.fingerprint))):
+        raise TrainingError(
+            f"the {processes.count} processes see different photos of {photos.everything.name} (process "
+            f"{processes.rank} finds the fingerprint {photos.fingerprint[:12]}); give every machine the same files"
+        )
+
+
 def _network(
-    job: Job, plan: Plan, backbone: Backbone | None, photos: LessonPhotos, on_progress: Progress
+    job: Job, plan: Plan, backbone: Backbone | None, head: LinearHead | None, num_classes: int
 ) -> Classifier:
     torch.manual_seed(seed_of(job.seed, _INITIALISATION))
-    if backbone is None:
-        return build_network(plan, len(photos.images.class_names), job.settings())
-    return pretrained_network(backbone, job.settings(), solve_head(backbone, photos, on_progress))
+    if backbone is None or head is None:
+        return build_network(plan, num_classes, job.settings())
+    return pretrained_network(backbone, job.settings(), head)
+
+
+def _teaching_guides(job: Job, everything: ImageSet) -> list[Guide]:
+    """Return the guides to learn from.
+
+    Raises:
+        RecipeError: there are none, and the recipe or the job says how to learn from them.
+        GuideError: one can't be loaded.
+        TrainingError: one has changed since the run began, or is of other classes.
+    """
+    if not job.teachers:
+        of_teachers, usual = ("hard", "temperature", "teacher_weight"), Recipe()
+        told = [name for name in of_teachers if getattr(job.settings(), name) != getattr(usual, name)]
+        if told:
+            value = str(getattr(job.settings(), told[0])).lower()
+            raise RecipeError(
+                f"{told[0]} is {value}, which is of learning from a teacher; add --teacher GUIDE, or leave it out"
+            )
+        if job.unlabelled:
+            raise RecipeError("photos without a class are learnt from by a teacher's answers; add --teacher GUIDE")
+    return load_teachers(job.teachers, everything.class_names, job.teacher_fingerprints)
 
 
 def _pretrained(job: Job) -> Backbone | None:

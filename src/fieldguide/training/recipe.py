@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
+from math import isfinite
 from typing import Any, Literal, get_args, get_type_hints
 
 from fieldguide.errors import RecipeError, UnknownNameError
@@ -68,6 +69,10 @@ class Recipe:
     rand_augment: float = _setting(
         0.0, "RandAugment's magnitude, two operations a photo; 0 for none", least=0, most=30
     )
+    jitter: float = _setting(
+        0.0, "how much colours change at random: 0 for not at all, 1 for as much as BYOL's do", least=0, most=2
+    )
+    grey: float = _setting(0.0, "probability that a photo loses its colours", least=0, most=1)
     erasing: float = _setting(0.0, "probability that a rectangle is erased", least=0, most=1)
     mixup: float = _setting(0.0, "alpha of Mixup; 0 for none", least=0)
     cutmix: float = _setting(0.0, "alpha of CutMix; 0 for none", least=0)
@@ -88,6 +93,9 @@ class Recipe:
         0.5, "of a teacher's answers in the loss, beside the labels'", least=0, most=1
     )
     temperature: float = _setting(2.0, "that softens the answers of teacher and student", above=0)
+    target_decay: float = _setting(
+        0.99, "of learning without labels: share of itself that the target keeps a step, at first", least=0, most=1
+    )
     hard: bool = _setting(False, "learn the teacher's choices instead of its probabilities")
 
     precision: Literal["auto", "float32", "bfloat16"] = _setting(
@@ -203,9 +211,11 @@ def _check(name: str, value: Any, kind: Any, limits: Mapping[str, Any]) -> None:
     fits = (
         (least is None or value >= least) and (most is None or value <= most) and (above is None or value > above)
     )
-    if not fits:  # nan, too
+    is_finite = isinstance(value, str) or isfinite(value)
+    if not (fits and is_finite):
         limits_by_word = {"at least": least, "above": above, "at most": most}
         allowed = [f"{word} {limit:g}" for word, limit in limits_by_word.items() if limit is not None]
+        allowed += [] if is_finite else ["finite"]
         raise RecipeError(f"{name} is {value:g}; it must be {' and '.join(allowed)}")
 
 
@@ -230,8 +240,14 @@ def _refuse_contradictions(recipe: Recipe) -> None:
             "first_size and first_strength are of progressive learning, and stages is 1; set stages=4, or leave "
             "both at 1"
         )
-    if recipe.mixup and recipe.balance == "weights":
+    if recipe.hard and recipe.temperature != Recipe.temperature:
         raise RecipeError(
-            "mixup mixes photos of two classes, and balance=weights weighs photos by their one class; "
-            "set balance=sampling, or mixup=0"
+            f"hard is true, and temperature {recipe.temperature:g}; a teacher's choices have none: leave one of "
+            "them out"
+        )
+    if recipe.balance == "weights" and (recipe.mixup or recipe.cutmix):
+        setting = "mixup" if recipe.mixup else "cutmix"
+        raise RecipeError(
+            f"{setting} mixes photos of two classes, and balance=weights weighs photos by their one class; "
+            "set balance=sampling, or mixup=0 and cutmix=0"
         )

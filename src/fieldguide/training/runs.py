@@ -1,6 +1,6 @@
 """Training runs: a network from nothing, or a pretrained one fine-tuned; started, or taken up again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from fieldguide.training.find_lr import STEPS, RangeTest, range_test
 from fieldguide.training.history import OnEpoch, ignore_epoch
 from fieldguide.training.job import Job, load_job
 from fieldguide.training.keeper import INTERVAL_S, Keeper, start_anew
-from fieldguide.training.network import SMALL_PX, look_at
+from fieldguide.training.network import SMALL_PX, Classifier, look_at
 from fieldguide.training.outcome import to_guide
 from fieldguide.training.preparation import prepare_run
+from fieldguide.training.processes import Processes, find_processes
 from fieldguide.training.recipe import Setting, load_recipe
 from fieldguide.weights import DEFAULT_BACKBONE
 
@@ -32,6 +33,8 @@ def train_network(
     size_px: int | None = None,
     fit: Fit | None = None,
     arguments: Mapping[str, Any] | None = None,
+    teachers: Sequence[str | Path] = (),
+    unlabelled: bool = False,
     seed: int = 0,
     strict: bool = False,
     data_root: str | Path | None = None,
@@ -51,6 +54,10 @@ def train_network(
         size_px: side of the pictures; by default that of small pictures of one size, else the network's own.
         fit: ``crop``, ``pad`` or ``squash``.
         arguments: of the model's factory, such as ``{"width": 0.5}``.
+        teachers: paths of guides to the same classes, whose mean answers are learnt from beside the labels, as the
+            recipe's ``teacher_weight``, ``temperature`` and ``hard`` say.
+        unlabelled: learn from photos without a class, too, by the teachers' answers: those in no class folder,
+            but for those in the val and test parts. An epoch passes them as it does the others.
         seed: of all chance. Two runs of one seed on one machine give the same bits.
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
@@ -62,10 +69,13 @@ def train_network(
     Raises:
         DataError: there is nothing to learn from, or the network can't take it.
         RecipeError: a setting is not allowed.
-        TrainingError: an unfinished run is at ``output``, the loss is no number, or nothing can be written.
+        GuideError: a teacher can't be loaded.
+        TrainingError: an unfinished run or a teacher is at ``output``, a teacher is of other classes, the loss is
+            no number, or nothing can be written.
         StoppedError: Ctrl-C or SIGTERM came; :func:`resume` goes on.
     """
-    images = open_images(data, data_root=data_root)
+    processes = find_processes()
+    images = processes.first_here(lambda: open_images(data, data_root=data_root))
     recipe = recipe or _default_recipe(images)
     job = Job(
         kind="from nothing",
@@ -77,11 +87,15 @@ def train_network(
         arguments=dict(arguments or {}),
         recipe_name=recipe,
         recipe=load_recipe(recipe).recipe.changed(settings or {}).to_dict(),
+        teachers=_places(teachers),
+        unlabelled=unlabelled,
         seed=seed,
         strict=strict,
         engine=engine,
     )
-    return _start(job, images, output, checkpoint_s=checkpoint_s, on_progress=on_progress, on_epoch=on_epoch)
+    keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
+    processes.once(lambda: _make_room(job, keeper.target))
+    return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
 
 
 def finetune(
@@ -94,6 +108,8 @@ def finetune(
     settings: Mapping[str, Setting] | None = None,
     size_px: int | None = None,
     fit: Fit | None = None,
+    teachers: Sequence[str | Path] = (),
+    unlabelled: bool = False,
     seed: int = 0,
     strict: bool = False,
     data_root: str | Path | None = None,
@@ -116,6 +132,8 @@ def finetune(
         settings: of the recipe, to change.
         size_px: side of the pictures; by default what the backbone was trained with.
         fit: ``crop``, ``pad`` or ``squash``.
+        teachers: paths of guides to learn from, as of :func:`train_network`.
+        unlabelled: learn from photos without a class, too, by the teachers' answers.
         seed: of all chance.
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
@@ -126,7 +144,7 @@ def finetune(
 
     Raises:
         WeightsError: the weights can't be had, or don't fit.
-        DataError, RecipeError, TrainingError, StoppedError: as :func:`train_network` does.
+        DataError, RecipeError, GuideError, TrainingError, StoppedError: as :func:`train_network` does.
     """
     job = Job(
         kind="fine-tuning",
@@ -138,12 +156,17 @@ def finetune(
         fit=fit,
         recipe_name=recipe,
         recipe=load_recipe(recipe).recipe.changed(settings or {}).to_dict(),
+        teachers=_places(teachers),
+        unlabelled=unlabelled,
         seed=seed,
         strict=strict,
         engine=engine,
     )
-    images = open_images(data, data_root=data_root)
-    return _start(job, images, output, checkpoint_s=checkpoint_s, on_progress=on_progress, on_epoch=on_epoch)
+    processes = find_processes()
+    images = processes.first_here(lambda: open_images(data, data_root=data_root))
+    keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
+    processes.once(lambda: _make_room(job, keeper.target))
+    return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
 
 
 def resume(
@@ -164,12 +187,14 @@ def resume(
         on_epoch: called with each epoch's record.
 
     Raises:
-        TrainingError: there is no unfinished run, its photos have changed, or its checkpoints are damaged.
+        TrainingError: there is no unfinished run, its photos or its teachers have changed, or its checkpoints are
+            damaged.
     """
-    target = expand(run)
-    job = load_job(target)
-    keeper = Keeper(target, interval_s=checkpoint_s)
-    return _carry_out(job, job.open_images() if data is None else data, keeper, on_progress, on_epoch)
+    processes = find_processes()
+    keeper = Keeper(target := expand(run), interval_s=checkpoint_s)
+    job = processes.once(lambda: load_job(target))
+    images = processes.first_here(job.open_images) if data is None else data
+    return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
 
 
 def find_lr(
@@ -209,7 +234,8 @@ def find_lr(
     Raises:
         DataError, RecipeError, TrainingError, WeightsError: as :func:`train_network` and :func:`finetune` do.
     """
-    images = open_images(data, data_root=data_root)
+    processes = find_processes()
+    images = processes.first_here(lambda: open_images(data, data_root=data_root))
     recipe = recipe or ("finetune" if model is None else _default_recipe(images))
     job = Job(
         kind="fine-tuning" if model is None else "from nothing",
@@ -223,8 +249,9 @@ def find_lr(
         recipe=load_recipe(recipe).recipe.changed({**(settings or {}), "compile": False}).to_dict(),
         seed=seed,
     )
-    run = prepare_run(job, images, Keeper(None), on_progress=on_progress)
-    return range_test(run.learning, steps=steps, on_progress=on_progress)
+    with processes.together():
+        run = prepare_run(job, images, Keeper(None), processes, on_progress=on_progress)
+        return range_test(run.learning, steps=steps, on_progress=on_progress)
 
 
 def _default_recipe(images: ImageSet) -> str:
@@ -232,28 +259,44 @@ def _default_recipe(images: ImageSet) -> str:
     return "lesson" if 0 < look_at(images)[0] <= SMALL_PX else "baseline"
 
 
-def _start(
+def _places(teachers: Sequence[str | Path]) -> tuple[str, ...]:
+    """Return the paths of guides as a run keeps them: wherever it is resumed, they are found."""
+    if isinstance(teachers, str | Path):
+        raise TypeError(f"teachers is {str(teachers)!r}; it must be a list of paths, even of one")
+    return tuple(str(expand(path).absolute()) for path in teachers)
+
+
+def _make_room(job: Job, target: Path | None) -> None:
+    """Make sure, before long work, that a run can be kept and a guide be written there; clear a finished run away.
+
+    Raises:
+        GuideError: what is there is no guide.
+        TrainingError: an unfinished run or a teacher is there, or it is to be a zip.
+    """
+    if target is None:
+        return
+    if target.suffix == ".zip":
+        raise TrainingError(f"{target}: a run is kept in a folder; name one, such as {target.with_suffix('')}")
+    check_replaceable(target)
+    if target.resolve() in [Path(path).resolve() for path in job.teachers]:
+        raise TrainingError(f"{target} is the teacher, which its student would replace; choose another name")
+    start_anew(target)
+
+
+def _carry_out(
     job: Job,
     images: ImageSet,
-    output: str | Path | None,
+    keeper: Keeper,
+    processes: Processes,
     *,
-    checkpoint_s: float,
     on_progress: Progress,
     on_epoch: OnEpoch,
 ) -> Guide:
-    target = None if output is None else expand(output)
-    if target is not None:
-        if target.suffix == ".zip":
-            raise TrainingError(f"{target}: a run is kept in a folder; name one, such as {target.with_suffix('')}")
-        check_replaceable(target)
-        start_anew(target)
-    return _carry_out(job, images, Keeper(target, interval_s=checkpoint_s), on_progress, on_epoch)
-
-
-def _carry_out(job: Job, images: ImageSet, keeper: Keeper, on_progress: Progress, on_epoch: OnEpoch) -> Guide:
     """Do what a job says, and write the guide."""
-    run = prepare_run(job, images, keeper, on_progress=on_progress, on_epoch=on_epoch)
-    guide = to_guide(run, run.learning.run(), on_progress)
-    if keeper.target is not None and not run.learning.processes.rank:
-        guide.save(keeper.target)
+    with processes.together():
+        run = prepare_run(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
+        network = run.learning.run()
+        assert isinstance(network, Classifier)
+        guide = to_guide(run, network, on_progress)
+        processes.once(lambda: keeper.target and guide.save(keeper.target))
     return guide

@@ -9,6 +9,7 @@ from fieldguide.data.preprocess import Fit, Preprocess
 from fieldguide.errors import WeightsError
 from fieldguide.models import TIMM_PREFIX, TORCHVISION_PREFIX, create_model
 from fieldguide.paths import expand
+from fieldguide.weights.backbone_folder import is_folder_name, read_backbone
 from fieldguide.weights.loading import report_fit
 from fieldguide.weights.tensors import Weights, check_is_file
 
@@ -64,7 +65,8 @@ def load_backbone(
 
     Args:
         name: ``"efficientnet_lite0"``, whose weights are installed with fieldguide; ``"timm:NAME"`` or
-            ``"torchvision:NAME"``, whose weights are downloaded; or any registered model, with ``weights``.
+            ``"torchvision:NAME"``, whose weights are downloaded; any registered model, with ``weights``; or the
+            folder of a pretrained backbone or of a guide, whose body is taken.
         weights: a .safetensors file to use instead of the pretrained weights.
         size_px: side of the pictures; by default what the weights were trained with.
         fit: ``crop``, ``pad`` or ``squash``; by default ``crop``.
@@ -86,6 +88,10 @@ def load_backbone(
         from fieldguide.weights.timm_weights import load_timm_weights
 
         loaded, preprocess = load_timm_weights(name, file, size_px)
+    elif name != DEFAULT_BACKBONE and is_folder_name(name):
+        if file is not None:
+            raise WeightsError(f"{name} has weights of its own; leave --weights out, or name a network")
+        loaded, preprocess, name, arguments = read_backbone(expand(name), size_px)
     else:
         from fieldguide.weights.own_weights import load_own_weights
 

@@ -1,0 +1,351 @@
+"""Learning without labels: photos to a backbone, by BYOL, and how good its features are beside random weights'."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fieldguide.data import ImageSet
+from fieldguide.data.preprocess import Fit
+from fieldguide.embed.engines.torch_engines import keep_freed_memory
+from fieldguide.errors import RecipeError, TrainingError
+from fieldguide.evaluate import evaluate, neighbour_probs
+from fieldguide.guide_format import RUN
+from fieldguide.paths import check_place, expand
+from fieldguide.progress import Progress, silent
+from fieldguide.training.arithmetic import Arithmetic, choose_arithmetic, prepare
+from fieldguide.training.augment import Augmentation
+from fieldguide.training.byol import Byol, TwoViews, byol_loss
+from fieldguide.training.facts import origin
+from fieldguide.training.history import OnEpoch, ignore_epoch, to_csv
+from fieldguide.training.job import Job, load_job
+from fieldguide.training.keeper import INTERVAL_S, JOB, Keeper, start_anew
+from fieldguide.training.logistic_regression import fit_head
+from fieldguide.training.loop import Learning, Lesson, evenly, outputs_on
+from fieldguide.training.network import Classifier, Plan, build_network, plan_network, to_backbone
+from fieldguide.training.order import seed_of
+from fieldguide.training.processes import Processes, find_processes
+from fieldguide.training.recipe import Recipe, Setting, load_recipe
+from fieldguide.training.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
+from fieldguide.weights import Backbone
+from fieldguide.weights.backbone_folder import FACTS, write_backbone
+
+RECIPE = "byol"
+_INITIALISATION, _VIEW = 5, 7  # what seeds are drawn for
+_WITH_LABELS = ("label_smoothing", "mixup", "cutmix", "balance", "validation", "freeze", "batch_norm", "ema")
+_KNOWN, _JUDGED = 20_000, 10_000  # labelled photos that features are judged with, at most
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What came of learning without labels.
+
+    Args:
+        backbone: the network, as :func:`fieldguide.train` takes it.
+        facts: what backbone.json says of how it was made; ``facts["metrics"]`` how good its features are.
+    """
+
+    backbone: Backbone
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    job: Job
+    plan: Plan
+    photos: UnlabelledPhotos
+    learning: Learning
+    num_features: int
+
+
+def pretrain(
+    data: ImageSet | str | Path,
+    *,
+    model: str,
+    output: str | Path | None = None,
+    recipe: str = RECIPE,
+    settings: Mapping[str, Setting] | None = None,
+    size_px: int | None = None,
+    fit: Fit | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    strict: bool = False,
+    data_root: str | Path | None = None,
+    checkpoint_s: float = INTERVAL_S,
+    on_progress: Progress = silent,
+    on_epoch: OnEpoch = ignore_epoch,
+) -> Pretrained:
+    """Train the body of a network from nothing and without labels, by BYOL.
+
+    Where photos have labels, these serve to judge the features in the end: those of the held-out photos, by their
+    nearest neighbours and by a linear head, beside the features of the same network with its random weights.
+
+    Args:
+        data: a folder of photos; or an image set, a path or a registered name, as :func:`fieldguide.train` takes.
+        model: a registered name, ``timm:NAME`` or ``torchvision:NAME``.
+        output: the folder that the backbone is written to, and where the run is kept meanwhile; None for none.
+        recipe: name of a recipe.
+        settings: of the recipe, to change.
+        size_px: side of the pictures; by default that of small pictures of one size, else the network's own.
+        fit: ``crop``, ``pad`` or ``squash``.
+        arguments: of the model's factory, such as ``{"width": 0.5}``.
+        seed: of all chance. Two runs of one seed on one machine give the same bits.
+        strict: stop at the first photo that can't be used.
+        data_root: where a named set's files are, or shall be put.
+        checkpoint_s: seconds between checkpoints.
+        on_progress: called as photos and steps are done.
+        on_epoch: called with each epoch's record.
+
+    Raises:
+        DataError: there is nothing to learn from, or the network can't take it.
+        RecipeError: a setting is not allowed, or needs labels.
+        TrainingError: something else is at ``output``, the loss is no number, or nothing can be written.
+        StoppedError: Ctrl-C or SIGTERM came; :func:`resume_pretraining` goes on.
+    """
+    job = Job(
+        kind="without labels",
+        data="" if isinstance(data, ImageSet) else str(data),
+        data_root=None if data_root is None else str(data_root),
+        model=model,
+        size_px=size_px,
+        fit=fit,
+        arguments=dict(arguments or {}),
+        recipe_name=recipe,
+        recipe=load_recipe(recipe).recipe.changed(settings or {}).to_dict(),
+        seed=seed,
+        strict=strict,
+    )
+    refuse_labels(job.settings())
+    processes = find_processes()
+    images = processes.first_here(lambda: open_unlabelled(data, data_root=data_root))
+    keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
+    processes.once(lambda: _make_room(keeper.target))
+    return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
+
+
+def resume_pretraining(
+    run: str | Path,
+    *,
+    data: ImageSet | None = None,
+    checkpoint_s: float = INTERVAL_S,
+    on_progress: Progress = silent,
+    on_epoch: OnEpoch = ignore_epoch,
+) -> Pretrained:
+    """Go on with an interrupted run from its last checkpoint, to the bits that it would have ended with.
+
+    Args:
+        run: the folder that was named as its output.
+        data: its photos, where they were given as an object.
+        checkpoint_s: seconds between checkpoints.
+        on_progress: called as photos and steps are done.
+        on_epoch: called with each epoch's record.
+
+    Raises:
+        TrainingError: there is no unfinished run, its photos have changed, or its checkpoints are damaged.
+    """
+    target = expand(run)
+    if (target / FACTS).exists() and not (target / RUN / JOB).exists():
+        raise TrainingError(
+            f"{target} is finished: it is a backbone; try: fieldguide train PHOTOS --backbone {target}"
+        )
+    processes = find_processes()
+    job = processes.once(lambda: load_job(target, without_labels=True))
+    if data is None and not job.data:
+        raise TrainingError(
+            "this run's photos were given as an object; pass them to resume_pretraining(run, data=...)"
+        )
+    images = processes.first_here(lambda: open_unlabelled(data or job.data, data_root=job.data_root))
+    keeper = Keeper(target, interval_s=checkpoint_s)
+    return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
+
+
+def refuse_labels(recipe: Recipe) -> None:
+    """Refuse settings that mean nothing without labels.
+
+    Raises:
+        RecipeError: one of them is set.
+    """
+    usual = load_recipe(RECIPE).recipe
+    for name in _WITH_LABELS:
+        value, allowed = getattr(recipe, name), getattr(usual, name)
+        if value != allowed:
+            raise RecipeError(f"{name} is {value}, which means nothing without labels; set {name}={allowed}")
+    if recipe.batch_size < 2 * recipe.accumulate:
+        raise RecipeError(
+            f"batch_size is {recipe.batch_size}, in {recipe.accumulate} parts; a part without labels needs two "
+            f"photos or more: set batch_size={2 * recipe.accumulate}"
+        )
+
+
+def _make_room(target: Path | None) -> None:
+    """Make sure, before long work, that a backbone can be written there, and that nothing is lost by it.
+
+    Raises:
+        TrainingError: something is there, or the folder can't be written to.
+    """
+    if target is None:
+        return
+    if target.exists():
+        found = sorted(p.name for p in target.iterdir()) if target.is_dir() else [target.name]
+        foreign = [name for name in found if name != RUN]
+        if foreign:
+            raise TrainingError(
+                f"{target} already exists and holds {foreign[0]!r}; choose another name for the backbone's folder"
+            )
+    start_anew(target)
+    try:
+        check_place(target / FACTS)
+    except OSError as error:
+        raise TrainingError(
+            f"{target} can't be written: {error.strerror or error}; choose another folder"
+        ) from error
+
+
+def _carry_out(
+    job: Job, images: ImageSet, keeper: Keeper, processes: Processes, *, on_progress: Progress, on_epoch: OnEpoch
+) -> Pretrained:
+    """Do what a job says, and write the backbone."""
+    on_progress = silent if processes.rank else on_progress
+    with processes.together():
+        run = _prepare(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
+        network = run.learning.run()
+        assert isinstance(network, Byol)
+        facts = _facts(run, _judge(run, network.body, on_progress))
+        pretrained = Pretrained(to_backbone(network.body, run.plan), facts)
+        processes.once(lambda: _write(pretrained, run.learning, keeper.target))
+    return pretrained
+
+
+def _write(pretrained: Pretrained, learning: Learning, target: Path | None) -> None:
+    if target is None:
+        return
+    write_backbone(target, pretrained.backbone, pretrained.facts, to_csv(learning.state.history))
+    shutil.rmtree(target / RUN, ignore_errors=True)
+
+
+def _facts(run: _Run, metrics: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what backbone.json says of how it was made."""
+    job, photos, learning = run.job, run.photos, run.learning
+    return {
+        **origin(),
+        "training": {
+            "kind": job.kind,
+            "recipe_name": job.recipe_name,
+            "recipe": dict(job.recipe),
+            "seed": job.seed,
+            "arithmetic": dict(job.arithmetic),
+            "steps": learning.state.step,
+            "seconds": round(learning.state.seconds, 2),
+        },
+        "data": {
+            "name": photos.everything.name,
+            "fingerprint": job.fingerprint,
+            "num_train": len(photos.learnt),
+            "skipped": [{"photo": s.name, "reason": s.reason} for s in photos.skipped],
+        },
+        "metrics": metrics,
+    }
+
+
+def _prepare(
+    job: Job,
+    everything: ImageSet,
+    keeper: Keeper,
+    processes: Processes,
+    *,
+    on_progress: Progress,
+    on_epoch: OnEpoch,
+) -> _Run:
+    keep_freed_memory()
+    recipe = job.settings()
+    plan = plan_network(job.model, everything, size_px=job.size_px, fit=job.fit, arguments=job.arguments)
+    photos = gather_unlabelled(everything, plan.preprocess, recipe, strict=job.strict, on_progress=on_progress)
+    if job.fingerprint and job.fingerprint != photos.fingerprint:
+        raise TrainingError(
+            f"the photos of {everything.name} have changed since this run began (their fingerprint was "
+            f"{job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them back, or start a new run"
+        )
+    classifier = _random_network(job, plan)
+    num_features = classifier.classifier.in_features
+    network = Byol(classifier.body, num_features, target_decay=recipe.target_decay)
+    arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
+    job = replace(job, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
+    processes.once(lambda: keeper.keep_job(job.to_dict()))
+    prepare(network, arithmetic)
+    lesson = Lesson(
+        network=network,
+        pictures=photos.learnt,
+        validation=None,
+        class_names=everything.class_names,
+        size_px=plan.preprocess.size_px,
+        recipe=recipe,
+        seed=job.seed,
+        arithmetic=arithmetic,
+        augment=_two_views(job, plan, processes.device),
+        loss=byol_loss,
+        after_step=network.follow,
+    )
+    learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
+    return _Run(job=job, plan=plan, photos=photos, learning=learning, num_features=num_features)
+
+
+def _two_views(job: Job, plan: Plan, device: torch.device) -> TwoViews:
+    seeds = (seed_of(job.seed, _VIEW, number) for number in (0, 1))
+    first, second = (
+        Augmentation(job.settings(), plan.preprocess, num_classes=1, seed=seed, device=device) for seed in seeds
+    )
+    return TwoViews(first, second)
+
+
+def _random_network(job: Job, plan: Plan) -> Classifier:
+    """Return the network that the run begins with."""
+    torch.manual_seed(seed_of(job.seed, _INITIALISATION))
+    return build_network(plan, 2, job.settings())
+
+
+def _arithmetic(job: Job, network: Byol, plan: Plan, device: torch.device, num_processes: int) -> Arithmetic:
+    """Return what the run has computed with so far or, at its start, what is fastest."""
+    if job.arithmetic:
+        return Arithmetic(**job.arithmetic)
+    recipe, side = job.settings(), plan.preprocess.size_px
+    size = max(2, recipe.batch_size // recipe.accumulate // num_processes)
+    return choose_arithmetic(  # of what learns: the target computes the same, on the way forward
+        network.online, (size, plan.preprocess.channels, side, side), device, precision=recipe.precision
+    )
+
+
+def _judge(run: _Run, body: nn.Module, on_progress: Progress) -> dict[str, Any] | None:
+    """Judge the body's features, and those of the same network with its random weights; None without labels.
+
+    Both go the same way: features of labelled photos learnt from, and of photos held out; of the latter, the share
+    that the nearest neighbours among the former answer rightly, and the share that a head fitted on them does.
+    """
+    held_out, known = run.photos.held_out, run.photos.known
+    if held_out is None or len(set(known.labels.tolist())) < 2:
+        return None
+    learning, names = run.learning, run.photos.everything.class_names
+    looked_up, judged = evenly(known, _KNOWN), evenly(held_out, _JUDGED)
+    labels, truth = known.labels[looked_up], held_out.labels[judged]
+
+    def accuracies(network: nn.Module) -> dict[str, float]:
+        features_of = partial(
+            outputs_on, network, lesson=learning.lesson, processes=learning.processes, width=run.num_features
+        )
+        own, others = features_of(known, chosen=looked_up), features_of(held_out, chosen=judged)
+        by_neighbours = evaluate(neighbour_probs(own, labels, others, len(names)), truth, names)
+        head = fit_head(own, labels, len(names), on_progress=on_progress).head
+        by_head = evaluate(head.probs(others), truth, names)
+        return {"neighbours_top1": by_neighbours.top1, "linear_top1": by_head.top1}
+
+    random = _random_network(run.job, run.plan).body.to(learning.processes.device)
+    return {
+        "num_known": len(labels),
+        "num_photos": len(truth),
+        "pretrained": accuracies(body),
+        "random": accuracies(random),
+    }

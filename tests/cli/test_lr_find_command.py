@@ -1,0 +1,46 @@
+"""``fieldguide lr-find``, as a process."""
+
+import json
+import re
+
+import pytest
+
+OPTIONS = ("--model", "multilayer_cnn", "--set", "precision=float32", "--steps", 40)
+
+
+def test_it_suggests_a_rate_and_draws_losses(run, tmp_path):
+    picture = tmp_path / "rates.svg"
+    result = run("lr-find", "digits", *OPTIONS, "--picture", picture)
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["learning", "rate", "loss"]
+    assert re.fullmatch(r"suggested: --set lr=[0-9.e-]+", lines[-1])
+    assert re.fullmatch(r"the loss exploded at \de[+-]\d\d|", lines[-2]) or re.search(r"exploded", lines[-2])
+    assert picture.read_bytes().startswith(b"<?xml")
+
+
+def test_json(run):
+    facts = json.loads(run("lr-find", "digits", *OPTIONS, "--seed", 1, "--json").stdout)
+    assert len(facts["rates"]) == len(facts["losses"]) and facts["suggested"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("digits", "--model", "resnet19"), "no model is called 'resnet19', .*"),
+        (
+            ("digits", "--model", "mlp", "--set", "lr"),
+            r"--set lr is not of the form NAME=VALUE, .*",
+        ),
+        (("digits", "--model", "mlp", "--picture", "x.gif"), r"x\.gif: a picture's name must end in \.png, .*"),
+        (("digits", "--model", "mlp", "--steps", "3"), r"Invalid value for '--steps': .*10.*"),
+        (("digit", "--model", "mlp"), "digit does not exist, and no set has that name, did you mean 'digits'.*"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_one_line(run, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("lr-find", *arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(f"fieldguide: (Invalid value: )?{message}\n", result.stderr), result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,172 @@
+"""``fieldguide train`` with a network from nothing, or one that is fine-tuned, as a process."""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import fieldguide as fg
+from fieldguide.models import create_model
+from fieldguide.weights.tensors import serialise
+
+CNN = ("--model", "multilayer_cnn", "--set", "precision=float32", "--engine", "torch-cpu")
+
+
+def digest(target):
+    return hashlib.sha256((target / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_from_nothing_it_shows_its_epochs_and_says_what_came_of_it(run, tmp_path):
+    target = tmp_path / "run"
+    result = run(
+        "train", "digits", *CNN, "--epochs", 2, "--seed", 1, "--batch-size", 64, "-o", target, COLUMNS="30"
+    )
+    assert (result.returncode, result.stderr) == (0, f"curves: {target / 'curves.png'}\n")
+    lines = result.stdout.splitlines()
+    header = "  epoch   steps   px      rate     loss  val. loss  val. top-1  photos/s     time"
+    assert lines[0] == header
+    assert [line.split()[0] for line in lines[1:3]] == ["1", "2"] and all(map(len, lines[1:3]))
+    assert lines[3] == "" and lines[4].startswith("10 classes, ")
+    assert re.search(r"^It (over|under)?fits \(", result.stdout, re.MULTILINE)
+    assert re.fullmatch(rf"{target} is ready after \d+\.\d s; try: fieldguide predict {target} PHOTO", lines[-1])
+    facts = fg.load(target).facts["training"]
+    assert facts["seed"] == 1 and facts["recipe"]["epochs"] == 2 and facts["recipe"]["batch_size"] == 64
+
+
+def test_several_seeds_give_their_mean_and_spread_and_are_not_trained_twice(run, tmp_path):
+    command = ("train", "digits", *CNN, "--epochs", 1, "--seeds", 2, "--seed", 3, "-o", tmp_path / "x.guide")
+    result = run(*command)
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"x-seed3.guide", "x-seed4.guide"}
+    assert digest(tmp_path / "x-seed3.guide") != digest(tmp_path / "x-seed4.guide")
+    assert re.search(r"^top-1 over 2 seeds: \d+\.\d %, standard deviation \d+\.\d %$", result.stdout, re.MULTILINE)
+    shutil.rmtree(tmp_path / "x-seed4.guide")
+    again = run(*command, "--json")
+    facts = json.loads(again.stdout)
+    assert [each["training"]["seed"] for each in facts] == [3, 4]
+    assert again.stderr == f"{tmp_path / 'x-seed3.guide'} is there already\n"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Weights of a small body."""
+    tensors = {name: t.numpy() for name, t in create_model("resnet20", num_classes=0).state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "resnet20.safetensors"
+    path.write_bytes(serialise(tensors))
+    return path
+
+
+def test_fine_tuning_says_which_guide_stands(run, colours, weights, tmp_path):
+    result = run(
+        "train", colours, "--finetune", "--backbone", "resnet20", "--weights", weights, "--size", 32,
+        "--lr", "1e-30", "--epochs", 1, "--set", "precision=float32", "--engine", "torch-cpu", "-o", tmp_path / "x.guide",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert re.search(
+        r"^the frozen guide stands: of \d+ validation photos fine-tuning has \d+\.\d % right \(log loss \d\.\d+\), "
+        r"frozen features \d+\.\d % \(\d\.\d+\)$",
+        result.stdout,
+        re.MULTILINE,
+    )
+    assert fg.load(tmp_path / "x.guide").facts["training"]["comparison"]["kept"] == "frozen"
+
+
+def wait_for(process, condition):
+    deadline = time.monotonic() + 120
+    while not condition() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert process.poll() is None, process.communicate()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_stopped_by_signals_it_exits_as_shells_have_it_and_goes_on_to_the_same_bits(run, colours, tmp_path):
+    settings = {"precision": "float32", "epochs": 60, "batch_size": 4, "ema": 0.9, "mixup": 0.5, "min_scale": 0.5}
+    options = [word for pair in settings.items() for word in ("--set", f"{pair[0]}={pair[1]}")]
+    how = ("--recipe", "lesson", "--size", 32, "--engine", "torch-cpu", "--checkpoint-every", 0)
+    target = tmp_path / "my run"
+    command = ["train", colours, "--model", "lenet", *how, *options, "-o", target]
+    steps = 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        words = [sys.executable, "-m", "fieldguide", *map(str, command)]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        checkpoints = target / "training" / "checkpoints"
+        wait_for(process, lambda: max([0, *(int(p.name) for p in checkpoints.glob("0*"))]) > steps)  # noqa: B023
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 128 + number, errors
+        said = re.fullmatch(
+            r"fieldguide: stopped at step (\d+) of \d+, which is kept; go on with: (fieldguide train --resume .*)\n",
+            errors,
+        )
+        assert said, errors
+        steps = int(said[1])
+        command = [*shlex.split(said[2])[1:], "--checkpoint-every", "0"]
+    assert command[:3] == ["train", "--resume", str(target)]
+    refused = run("train", colours, "--model", "lenet", "-o", target)
+    assert refused.returncode == 2 and "holds an unfinished run; go on with: fieldguide train" in refused.stderr
+    result = run(*command[:3], "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["training"]["steps"] > steps
+    fg.train_network(
+        str(colours), model="lenet", output=tmp_path / "whole", recipe="lesson", settings=settings, size_px=32,
+        engine="torch-cpu",
+    )  # fmt: skip
+    assert digest(target) == digest(tmp_path / "whole")
+    finished = run(*command[:3])
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert finished.stderr == (
+        f"fieldguide: {target} is finished: it is a guide; try: fieldguide evaluate {target} PHOTOS\n"
+    )
+
+
+def test_a_loss_that_is_no_number_is_one_line(run, tmp_path):
+    result = run("train", "digits", *CNN, "--lr", "1e30", "-o", tmp_path / "x")
+    assert result.returncode == 2
+    assert re.fullmatch(
+        r"fieldguide: the loss is (nan|inf) at step \d+ of \d+, at the learning rate 1e\+30; no step was kept; try "
+        r"a lower one, such as --set lr=1e\+29, or --set clip_norm=1\n",
+        result.stderr,
+    )
+
+
+MISTAKES = {
+    "digits --model mlp --backbone resnet18": "--model begins from nothing; leave --backbone out, or use --finet.*",
+    "digits --model mlp --weights x": "--model begins from nothing; leave --weights out, or use --finetune",
+    "digits --model mlp --finetune": "--model begins from nothing, and --finetune with a pretrained .*",
+    "digits --recipe strong": "--recipe is for training a network; add --finetune, or --model NAME",
+    "digits --set lr=1": "--set is for training a network; add --finetune, or --model NAME",
+    "digits --epochs 3": "--epochs is for training a network; add --finetune, or --model NAME",
+    "digits --seeds 3": "--seeds is for training a network; add --finetune, or --model NAME",
+    "digits --width 0.5": "--width is of a network from nothing; add --model NAME",
+    "digits --finetune -a width=1": "--argument is of a network from nothing; add --model NAME",
+    "--resume x --epochs 3": "--resume goes on with what its run was told to do; leave --epochs out",
+    "digits --resume x": "--resume goes on with what its run was told to do; leave DATA out",
+    "--resume x -o y": "--resume goes on with what its run was told to do; leave --output out",
+    "digits --model mlp --set lr": r"--set lr is not of the form NAME=VALUE, such as epochs=5",
+    "digits --model mlp -a =3": r"--argument =3 is not of the form NAME=VALUE, such as epochs=5",
+    "digits --model mlp --set lr=fast": "lr is 'fast'; it must be a number",
+    "digits --model mlp --set epoch=3": "no setting of a recipe is called 'epoch', did you mean 'epochs'.*",
+    "digits --model mlp --recipe strong --balanced": "mixup mixes photos of two classes, and balance=weights .*",
+    "digits --model mlp -a depth=3": "mlp takes no argument 'depth'; it takes num_classes, in_channels, .*",
+    "digits --model mlp -o x.zip": r"x\.zip: a run is kept in a folder; name one, such as x",
+    "digits --model mlp --freeze stage1": "freeze is stage1, but a network from nothing has nothing worth .*",
+    "--resume none": "none holds no unfinished run; expected the folder that 'fieldguide train -o' names",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_that_names_it(run, tmp_path, monkeypatch, mistake):
+    monkeypatch.chdir(tmp_path)
+    result = run("train", *shlex.split(mistake))
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    pattern = rf"fieldguide: (Invalid value: )?{MISTAKES[mistake]}(\. See: fieldguide( train)? --help)?\n"
+    assert re.fullmatch(pattern, result.stderr), result.stderr
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - names

@@ -1,0 +1,71 @@
+"""A run in processes that are killed one after the other, at random moments, until one comes to its end.
+
+    python killed_over_and_over.py DATA TARGET MODEL SETTINGS SEED KILLS
+
+Children are forked after all imports, so that a kill costs no start; each is killed by SIGKILL some steps on,
+and a random moment later: in a step, as it writes a checkpoint, as it clears old ones away. Prints, as JSON, how
+each child ended.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import timm.data.random_erasing
+import timm.scheduler
+import timm.utils  # noqa: F401 - once, for all children
+import torchvision.transforms.v2  # noqa: F401
+
+from fieldguide.training import outcome, runs  # noqa: F401
+from fieldguide.training.keeper import read_job
+
+
+def go_on(data: str, target: Path, model: str, settings: dict, pipe: int) -> None:
+    """Begin the run, or take it up again; write a byte to the pipe after each step."""
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if stage == "steps":
+            os.write(pipe, b".")
+
+    watching = {"checkpoint_s": 0, "on_progress": tell}
+    if read_job(target):
+        runs.resume(target, **watching)
+    else:
+        arguments = {"width": 0.25} if model == "mobilenet_v2" else {}
+        how = {"settings": settings, "size_px": 32, "arguments": arguments, "engine": "torch-cpu", "seed": 7}
+        runs.train_network(data, model=model, output=target, recipe="strong", **how, **watching)
+
+
+def main() -> None:
+    data, target, model, settings, seed, kills = sys.argv[1:]
+    chance = random.Random(int(seed))
+    endings = []
+    while not endings or endings[-1] == -signal.SIGKILL:
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(ours)
+            try:
+                go_on(data, Path(target), model, json.loads(settings), theirs)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        os.close(theirs)
+        if len(endings) < int(kills):
+            for _ in range(chance.randrange(6)):
+                os.read(ours, 1)
+            time.sleep(chance.random() * 0.06)
+            os.kill(child, signal.SIGKILL)
+        endings.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        os.close(ours)
+    print(json.dumps(endings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Fine-tuning: what is frozen, and which of the two guides is kept."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import fieldguide as fg
+from fieldguide.errors import RecipeError, UnknownNameError
+from fieldguide.head import LinearHead
+from fieldguide.models import MODELS, create_model
+from fieldguide.training.finetuning import compare, freeze_parts, pretrained_network
+from fieldguide.training.recipe import Recipe
+from fieldguide.weights.tensors import serialise
+
+QUICK = {"epochs": 1, "batch_size": 8, "validation": 0.3, "precision": "float32"}
+
+
+def body(name="mobilenet_v2", **arguments):
+    with torch.device("meta"):
+        return create_model(name, num_classes=0, **({"width": 0.25} if name == "mobilenet_v2" else arguments))
+
+
+def frozen(network):
+    return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+
+
+def test_parts_are_frozen_by_name():
+    network = body()
+    names = {name for name, _ in network.named_parameters()}
+    freeze_parts(network, "none")
+    assert frozen(network) == set()
+    freeze_parts(network, "stage1")
+    first = {name for name in names if name.startswith(("stem", "stages.0."))}
+    assert frozen(network) == first and first
+    freeze_parts(network, "stages.[12], stem*")
+    assert frozen(network) == first | {name for name in names if name.startswith(("stages.1.", "stages.2."))}
+    freeze_parts(network, "features")
+    assert frozen(network) == names
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_every_network_s_stages_can_be_frozen(name):
+    network = body(name)
+    freeze_parts(network, f"stage{len(network.stages)}")
+    assert frozen(network) >= {n for n, _ in network.named_parameters() if n.startswith(("stem.", "stages."))}
+    assert not any(parameter.requires_grad for parameter in network.stages.parameters())
+
+
+def test_stages_and_names_that_there_are_none_of_are_refused():
+    count = len(body().stages)
+    message = (
+        f"freeze is stage9, but its stages are 1 to {count}; set freeze to one of these, or to names of modules"
+    )
+    with pytest.raises(RecipeError, match=message):
+        freeze_parts(body(), "stage9")
+    with pytest.raises(RecipeError, match="freeze is stage0, but its stages are 1 to"):
+        freeze_parts(body(), "stage0")
+    with pytest.raises(RecipeError, match="freeze is stage1, but it has no stages"):
+        freeze_parts(body("timm:resnet10t"), "stage1")
+    with pytest.raises(UnknownNameError, match="nothing to freeze is called 'steem', did you mean 'stem'"):
+        freeze_parts(body(), "steem")
+
+
+def test_a_network_begins_as_the_frozen_guide_answers(colour_guide):
+    backbone = colour_guide.backbone
+    head = LinearHead(np.ones((3, 1280), np.float32), np.arange(3, dtype=np.float32))
+    network = pretrained_network(backbone, Recipe(freeze="features"), head).eval()
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        features = backbone.build()(images)
+        torch.testing.assert_close(network(images), features.sum(dim=1, keepdim=True) + torch.arange(3.0))
+    assert frozen(network) == {f"body.{name}" for name, _ in network.body.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("finetuned", "kept"),
+    [((0.95, 2.0), "fine-tuned"), ((0.9, 0.4), "fine-tuned"), ((0.9, 0.5), "frozen"), ((0.8, 0.1), "frozen")],
+)
+def test_the_better_one_is_kept(finetuned, kept):
+    found = compare(SimpleNamespace(top1=0.9, log_loss=0.5, num_photos=20), finetuned)
+    assert found == {
+        "kept": kept,
+        "num_photos": 20,
+        "frozen": {"top1": 0.9, "log_loss": 0.5},
+        "finetuned": {"top1": finetuned[0], "log_loss": finetuned[1]},
+    }
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Weights of a small body, with random numbers for what was learnt."""
+    torch.manual_seed(0)
+    tensors = {name: t.numpy() for name, t in create_model("resnet20", num_classes=0).state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "resnet20.safetensors"
+    path.write_bytes(serialise(tensors))
+    return path
+
+
+def finetune(data, weights, **settings):
+    how = {"backbone": "resnet20", "weights": weights, "size_px": 32, "engine": "torch-cpu"}
+    return fg.finetune(data, **how, settings={**QUICK, **settings})
+
+
+def test_where_fine_tuning_is_no_better_the_frozen_guide_stands_and_says_so(colours, weights, tmp_path):
+    guide = finetune(colours, weights, lr=1e-30)
+    training = guide.facts["training"]
+    assert training["kind"] == "fine-tuning" and training["comparison"]["kept"] == "frozen"
+    assert training["comparison"]["finetuned"]["top1"] == training["comparison"]["frozen"]["top1"]
+    plain = fg.train(colours, backbone="resnet20", weights=weights, size_px=32, engine="torch-cpu")
+    model = [g.save(tmp_path / f"{n}.guide") / "model.safetensors" for n, g in enumerate((guide, plain))]
+    assert model[0].read_bytes() == model[1].read_bytes(), "of all training photos, as without fine-tuning"
+    assert guide.facts["head"] == plain.facts["head"] and "curves.png" in guide.records
+    assert guide.evaluation.top1 == plain.evaluation.top1
+
+
+def test_where_it_is_better_it_is_kept(colours, weights, tmp_path):
+    guide = finetune(colours, weights, lr=0.003, epochs=6, label_smoothing=0, layer_decay=1, ema=0.5)
+    training = guide.facts["training"]
+    comparison = training["comparison"]
+    assert comparison["kept"] == "fine-tuned"
+    ours, theirs = ((comparison[kind]["top1"], -comparison[kind]["log_loss"]) for kind in ("finetuned", "frozen"))
+    assert ours > theirs and training["num_validation"] == comparison["num_photos"] > 3
+    assert "head" not in guide.facts and training["verdict"]
+    again = fg.load(guide.save(tmp_path / "x.guide"))
+    assert again.evaluate(colours).top1 == guide.evaluation.top1
+
+
+def test_frozen_parts_come_out_as_they_went_in(colours, weights):
+    guide = finetune(
+        colours, weights, lr=0.003, epochs=4, label_smoothing=0, ema=0, freeze="stage1", layer_decay=1
+    )
+    assert guide.facts["training"]["comparison"]["kept"] == "fine-tuned", "else this shows nothing"
+    before = create_model("resnet20", num_classes=0)
+    from safetensors.torch import load_file
+
+    before.load_state_dict(load_file(weights))
+    changed = {
+        name
+        for name, tensor in before.state_dict().items()
+        if not np.array_equal(tensor.numpy(), guide.backbone.weights.tensors[name])
+    }
+    assert changed and not any(name.startswith(("stem", "stages.0.")) for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"validation": 0},
+            "validation is 0, but what is fine-tuned is kept only if it does better on validation photos; set "
+            "validation=0.1",
+        ),
+        ({"freeze": "stage99"}, "freeze is stage99, but its stages are 1 to 3; set freeze to one of these"),
+    ],
+    ids=["no validation", "too many stages"],
+)
+def test_recipes_that_suit_no_fine_tuning_are_refused(colours, weights, settings, message):
+    with pytest.raises(RecipeError, match=message):
+        finetune(colours, weights, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"freeze": "stage1"},
+            "freeze is stage1, but a network from nothing has nothing worth freezing; add --fine",
+        ),
+        ({"batch_norm": "frozen"}, "batch_norm is frozen, but a network from nothing has nothing worth freezing"),
+    ],
+    ids=["freeze", "batch_norm"],
+)
+def test_what_is_of_fine_tuning_is_refused_from_nothing(settings, message):
+    with pytest.raises(RecipeError, match=message):
+        fg.train_network("digits", model="mlp", settings=settings)
