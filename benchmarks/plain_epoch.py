@@ -1,7 +1,7 @@
 """An epoch of CIFAR-10 as lessons write it: run by small_pictures.py as a process of its own.
 
-torchvision's data set in memory, a transform for each picture, batches of 14, plain SGD. Prints seconds and accuracy
-as JSON; decoding beforehand is not counted.
+torchvision's data set in memory, a transform for each picture, batches of 14, plain SGD. Prints seconds and
+accuracy as JSON; decoding beforehand is not counted.
 """
 
 import io
@@ -23,13 +23,12 @@ BATCH_SIZE = 14
 
 
 class Pictures(torch.utils.data.Dataset):
-    """CIFAR-10 as torchvision.datasets.CIFAR10 holds it: an array, made a PIL image and transformed when asked for."""
+    """CIFAR-10 as torchvision holds it: an array; a picture is made and transformed when it is asked for."""
 
     def __init__(self, file: Path, transform) -> None:
         columns = parquet.read_table(file).to_pydict()
-        self.pixels = np.stack(
-            [np.asarray(Image.open(io.BytesIO(i["bytes"])).convert("RGB")) for i in columns["image"]]
-        )
+        files = (io.BytesIO(image["bytes"]) for image in columns["image"])
+        self.pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
         self.labels = columns["label"]
         self.transform = transform
 

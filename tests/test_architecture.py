@@ -25,7 +25,7 @@ ALLOWED = {
     "introspection": BASE | {"models"},                  # what a network does, without computing
     "cost":         BASE | {"introspection", "models"},
     "feature_maps": BASE | {"introspection", "models"},
-    "report":       set(),                               # plain numbers only
+    "report":       {"paths"},                           # and plain numbers only
     "weights":      BASE | {"data", "layers", "models"},
     "embed":        BASE | {"data", "models", "weights"},
     "evaluate":     {"errors", "data"},

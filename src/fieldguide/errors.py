@@ -58,10 +58,10 @@ class StoppedError(FieldguideError):
 
     Args:
         message: how to go on.
-        signal_number: what told it to.
+        signal_number: what told it to; 15 is SIGTERM.
     """
 
-    def __init__(self, message: str, signal_number: int) -> None:
+    def __init__(self, message: str, signal_number: int = 15) -> None:
         super().__init__(message)
         self.signal_number = signal_number
 

@@ -7,7 +7,8 @@ import pytest
 
 import fieldguide.cli
 
-COMMANDS = sorted(m.name for m in pkgutil.iter_modules(fieldguide.cli.__path__) if not m.name.startswith("_"))
+MODULES = [m.name for m in pkgutil.iter_modules(fieldguide.cli.__path__) if not m.name.startswith("_")]
+COMMANDS = sorted(name.replace("_", "-") for name in MODULES)
 PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "_TYPER_FORCE_DISABLE_TERMINAL": "1"}
 
 

@@ -67,12 +67,13 @@ def weights(tmp_path_factory):
 def test_fine_tuning_says_which_guide_stands(run, colours, weights, tmp_path):
     result = run(
         "train", colours, "--finetune", "--backbone", "resnet20", "--weights", weights, "--size", 32,
-        "--lr", "1e-30", "--epochs", 1, "--set", "precision=float32", "--engine", "torch-cpu", "-o", tmp_path / "x.guide",
+        "--lr", "1e-30", "--epochs", 1, "--set", "precision=float32", "--engine", "torch-cpu",
+        "-o", tmp_path / "x.guide",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert re.search(
-        r"^the frozen guide stands: of \d+ validation photos fine-tuning has \d+\.\d % right \(log loss \d\.\d+\), "
-        r"frozen features \d+\.\d % \(\d\.\d+\)$",
+        r"^the frozen guide stands: of \d+ validation photos fine-tuning has \d+\.\d % right \(log loss \d\.\d+\)"
+        r", frozen features \d+\.\d % \(\d\.\d+\)$",
         result.stdout,
         re.MULTILINE,
     )
@@ -103,7 +104,8 @@ def test_stopped_by_signals_it_exits_as_shells_have_it_and_goes_on_to_the_same_b
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 128 + number, errors
         said = re.fullmatch(
-            r"fieldguide: stopped at step (\d+) of \d+, which is kept; go on with: (fieldguide train --resume .*)\n",
+            r"fieldguide: stopped at step (\d+) of \d+, which is kept; go on with: "
+            r"(fieldguide train --resume .*)\n",
             errors,
         )
         assert said, errors
@@ -131,14 +133,14 @@ def test_a_loss_that_is_no_number_is_one_line(run, tmp_path):
     result = run("train", "digits", *CNN, "--lr", "1e30", "-o", tmp_path / "x")
     assert result.returncode == 2
     assert re.fullmatch(
-        r"fieldguide: the loss is (nan|inf) at step \d+ of \d+, at the learning rate 1e\+30; no step was kept; try "
-        r"a lower one, such as --set lr=1e\+29, or --set clip_norm=1\n",
+        r"fieldguide: the loss is (nan|inf) at step \d+ of \d+, at the learning rate 1e\+30; no step was kept; "
+        r"try a lower one, such as --set lr=1e\+29, or --set clip_norm=1\n",
         result.stderr,
     )
 
 
 MISTAKES = {
-    "digits --model mlp --backbone resnet18": "--model begins from nothing; leave --backbone out, or use --finet.*",
+    "digits --model mlp --backbone resnet18": "--model begins from nothing; leave --backbone out, .*",
     "digits --model mlp --weights x": "--model begins from nothing; leave --weights out, or use --finetune",
     "digits --model mlp --finetune": "--model begins from nothing, and --finetune with a pretrained .*",
     "digits --recipe strong": "--recipe is for training a network; add --finetune, or --model NAME",

@@ -28,6 +28,13 @@ def test_select_keeps_order_classes_and_the_way_to_each_photo():
     assert (chosen.read(0), chosen.read(1), again.read(0)) == (b"1", b"3", b"3")
 
 
+def test_select_takes_pixels_along_where_there_are_any():
+    pixels = np.arange(4 * 6, dtype=np.uint8).reshape(4, 2, 3)
+    images = dataclasses.replace(numbered([""] * 4), pixels=pixels)
+    assert (images.select(np.array([False, True, False, True])).pixels == pixels[[1, 3]]).all()
+    assert numbered([""]).select(np.array([True])).pixels is None
+
+
 def test_selecting_nothing_leaves_an_empty_set():
     assert len(numbered(["", ""]).select(np.zeros(2, np.bool_))) == 0
 

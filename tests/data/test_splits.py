@@ -100,3 +100,11 @@ def test_a_set_of_no_photos_has_none_held_out():
 def test_a_fraction_out_of_range_is_refused(fraction):
     with pytest.raises(ValueError, match=f"fraction is {fraction}; it must be above 0 and below 1"):
         hold_out([], np.zeros(0, np.int64), fraction)
+
+
+def test_splits_for_different_purposes_are_independent():
+    none = np.zeros(len(CONTENTS), np.int64)
+    other = hold_out(list(CONTENTS), none, purpose="validation")
+    assert abs(other.mean() - HOLDOUT_FRACTION) < 0.03
+    assert abs((other & BY_HASH).mean() - HOLDOUT_FRACTION**2) < 0.015
+    assert (hold_out(list(CONTENTS), none, purpose="split") == BY_HASH).all(), "which is the usual one"

@@ -208,7 +208,6 @@ def check_a_normalised_network_learns_what_it_learns_in_one_process(processes: S
     for dtype, lr, near in ((torch.float64, 0.05, 1e-6), (torch.float32, 1e-4, 1e-3)):
         (ours, epochs), (theirs, expected) = (_learn(each, dtype, lr) for each in (processes, OneProcess()))
         largest = max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
-        print(dtype, "largest difference of a weight:", largest, file=sys.stderr)
         assert largest < near
         for epoch, other in zip(epochs, expected, strict=True):
             assert epoch.validation_top1 == other.validation_top1

@@ -16,12 +16,8 @@ import time
 import traceback
 from pathlib import Path
 
-import timm.data.random_erasing
-import timm.scheduler
-import timm.utils  # noqa: F401 - once, for all children
-import torchvision.transforms.v2  # noqa: F401
-
-from fieldguide.training import outcome, runs  # noqa: F401
+from fieldguide.libraries import import_timm, import_torchvision
+from fieldguide.training import runs
 from fieldguide.training.keeper import read_job
 
 
@@ -43,6 +39,8 @@ def go_on(data: str, target: Path, model: str, settings: dict, pipe: int) -> Non
 
 def main() -> None:
     data, target, model, settings, seed, kills = sys.argv[1:]
+    import_timm()  # once, for all children
+    import_torchvision()
     chance = random.Random(int(seed))
     endings = []
     while not endings or endings[-1] == -signal.SIGKILL:

@@ -59,7 +59,7 @@ def layers(*, norm=False, dropout=0.0):
 
 
 def lesson(network=None, *, validation=None, count=120, **settings):
-    plain = {"flip": False, "batch_size": 24, "epochs": 2, "lr": 0.05, "schedule": "constant", "validation": 0.0}
+    plain = {"flip": False, "batch_size": 24, "epochs": 2, "lr": 0.05, "schedule": "constant"}
     recipe = Recipe(**{**plain, **settings})
     network = network or layers()
     pictures = digits(count)
@@ -170,7 +170,8 @@ def test_the_best_network_is_returned_not_the_last():
     found = judge_pictures(result, validation, made.lesson, OneProcess())
     scores = [(epoch.validation_top1, epoch.validation_loss) for epoch in seen]
     best = max(scores, key=lambda score: (score[0], -score[1]))
-    assert (found.top1, found.log_loss) == pytest.approx(best) == pytest.approx(made.state.best)
+    assert best == made.state.best
+    assert (found.top1, found.log_loss) == pytest.approx(best)
     assert best != scores[-1], "else this shows nothing"
 
 
@@ -210,13 +211,11 @@ def test_a_compiled_network_learns_the_same():
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
-def test_every_optimiser_and_schedule_runs(kind):
-    for schedule in ("constant", "cosine", "linear", "plateau"):
-        share = 0.1 if schedule == "plateau" else 0.0
-        network = learn(
-            optimiser=kind, schedule=schedule, epochs=1, lr=0.01, validation=digits(40, start=200), count=48
-        )
-        assert all(parameter.isfinite().all() for parameter in network.parameters()), share
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "plateau"])
+def test_every_optimiser_and_schedule_runs(kind, schedule):
+    judged = digits(40, start=200)
+    network = learn(optimiser=kind, schedule=schedule, epochs=1, lr=0.01, validation=judged, count=48)
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
 
 
 # Sharing out
@@ -256,15 +255,6 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_step_the_rate_and_what_i
     step = made.state.step - 1
     last = Keeper(tmp_path / "run").last()
     assert last.step <= step and np.isfinite(last.facts["state"]["loss_sum"])
-
-
-def test_weights_that_are_no_numbers_when_an_epoch_is_judged_end_the_run_too():
-    network = layers()
-    made = learning(network, lr=1e30, epochs=1, batch_size=120, validation=digits(40, start=200))
-    with pytest.raises(
-        TrainingError, match=r"at step 1 of 1, at the learning rate 1e\+30; no step was kept; try a "
-    ):
-        made.run()
 
 
 # Interrupted runs

@@ -158,7 +158,7 @@ IMAGES = torch.zeros(4, 3, 8, 8)
 
 
 def objective(labels, teacher=None, **settings):
-    return Objective(Recipe(**settings), np.array(labels), 3, CPU, teacher)
+    return Objective(Recipe(**settings), np.array([int(label) for label in labels]), 3, CPU, teacher)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])

@@ -36,12 +36,15 @@ def lr_find(
 
     from fieldguide.cli._console import print_json, print_table, progress_bars
     from fieldguide.cli._training import model_arguments, pairs
-    from fieldguide.paths import check_place
+    from fieldguide.paths import check_place, written_whole
     from fieldguide.report import check_picture_name, draw_range_test
     from fieldguide.training.runs import find_lr
 
     if picture:
-        check_picture_name(picture)
+        try:
+            check_picture_name(picture)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
         check_place(picture)
     with progress_bars() as on_progress:
         test = find_lr(
@@ -59,7 +62,8 @@ def lr_find(
             on_progress=on_progress,
         )
     if picture:
-        draw_range_test(test.rates, test.losses, test.suggested, picture)
+        with written_whole(picture.resolve()) as draft:
+            draw_range_test(test.rates, test.losses, test.suggested, draft, suffix=picture.suffix)
     if as_json:
         print_json(asdict(test))
         return

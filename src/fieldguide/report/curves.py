@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fieldguide.paths import written_whole
-
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9621e", "#777777"
 
 
@@ -53,14 +51,17 @@ def draw_curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def draw_range_test(rates: Sequence[float], losses: Sequence[float], suggested: float, path: Path) -> None:
+def draw_range_test(
+    rates: Sequence[float], losses: Sequence[float], suggested: float, path: Path, *, suffix: str | None = None
+) -> None:
     """Draw losses by learning rate, on a logarithmic scale, with the suggested one marked.
 
     Args:
         rates: rising.
         losses: of each.
         suggested: rate to mark.
-        path: PNG, SVG or PDF.
+        path: where to write it.
+        suffix: ``.png``, ``.svg`` or ``.pdf``; by default the path's own.
     """
     from matplotlib.figure import Figure
 
@@ -73,5 +74,4 @@ def draw_range_test(rates: Sequence[float], losses: Sequence[float], suggested: 
     axes.set_xlabel("learning rate")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    with written_whole(path) as draft:
-        figure.savefig(draft, format=path.suffix.lower().removeprefix("."))
+    figure.savefig(path, format=(suffix or path.suffix).lower().removeprefix("."))

@@ -4,6 +4,7 @@ The exact head comes first, so that no random classifier sends large gradients i
 out is kept only if it does better on photos set apart from the training photos; else the frozen guide stands.
 """
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,6 @@ from fieldguide.head import LinearHead
 from fieldguide.progress import Progress, silent
 from fieldguide.training.lesson_photos import LessonPhotos
 from fieldguide.training.logistic_regression import fit_head
-from fieldguide.training.loop import is_better
 from fieldguide.training.network import Classifier, regularisation
 from fieldguide.training.recipe import Recipe
 from fieldguide.weights import Backbone
@@ -31,13 +31,19 @@ FINETUNED, FROZEN = "fine-tuned", "frozen"
 def compare(frozen: Evaluation, finetuned: tuple[float, float]) -> dict[str, Any]:
     """Hold a fine-tuned network to the frozen guide on the same validation photos, by the same arithmetic.
 
+    It is kept only if it has more photos right by over one standard error of the frozen guide's accuracy. For it
+    is taken at the best of several epochs, and learns from fewer photos than the frozen guide that would stand
+    instead: a lead within chance is none.
+
     Args:
         frozen: evaluation of the guide with frozen features.
         finetuned: (top-1, log loss) of the fine-tuned network at its best.
     """
     top1, log_loss = finetuned
+    margin = math.sqrt(frozen.top1 * (1 - frozen.top1) / frozen.num_photos)
     return {
-        "kept": FINETUNED if is_better(finetuned, (frozen.top1, frozen.log_loss)) else FROZEN,
+        "kept": FINETUNED if top1 > frozen.top1 + margin else FROZEN,
+        "margin": margin,
         "num_photos": frozen.num_photos,
         "frozen": {"top1": frozen.top1, "log_loss": frozen.log_loss},
         "finetuned": {"top1": top1, "log_loss": log_loss},
@@ -90,11 +96,12 @@ def freeze_parts(body: nn.Module, parts: str) -> None:
 
 def _first_stages(body: nn.Module, count: int) -> list[str]:
     stages = getattr(body, "stages", None)
-    if not isinstance(stages, nn.Sequential) or not 1 <= count <= len(stages):
-        found = f"its stages are 1 to {len(stages)}" if isinstance(stages, nn.Sequential) else "it has no stages"
+    names = [name for name, _ in stages.named_children()] if isinstance(stages, nn.Sequential) else []
+    if not 1 <= count <= len(names):
+        found = f"its stages are 1 to {len(names)}" if names else "it has no stages"
         raise RecipeError(
             f"freeze is stage{count}, but {found}; set freeze to one of these, or to names of modules"
         )
     before = [name for name, _ in body.named_children() if name.startswith("stem")]
     stem = [name for name in before if list(body.get_submodule(name).parameters())]
-    return stem + [f"stages.{number}" for number in range(count)]
+    return stem + [f"stages.{name}" for name in names[:count]]

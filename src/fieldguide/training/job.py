@@ -90,7 +90,8 @@ def load_job(target: Path, *, without_labels: bool = False) -> Job:
         if (target / "guide.json").exists():
             raise TrainingError(f"{target} is finished: it is a guide; try: fieldguide evaluate {target} PHOTOS")
         raise TrainingError(
-            f"{target} holds no unfinished run; expected the folder that 'fieldguide train -o' names"
+            f"{target} holds no unfinished run; expected the folder that 'fieldguide "
+            f"{'pretrain' if without_labels else 'train'} -o' names"
         )
     version = values.pop("format_version", None)
     known = {f.name for f in fields(Job)}

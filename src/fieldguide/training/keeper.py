@@ -77,9 +77,7 @@ class Keeper:
         """Return what to tell somebody who stopped the run."""
         if self.target is None:
             return f"stopped at step {step} of {total_steps}; nothing is kept, for no output was named"
-        return (
-            f"stopped at step {step} of {total_steps}, which is kept; go on with: {how_to_resume(self.target)}"
-        )
+        return f"stopped at step {step} of {total_steps}, which is kept; go on with: {how_to_resume(self.target)}"
 
     def last_good(self) -> str:
         """Say which checkpoint is the last."""

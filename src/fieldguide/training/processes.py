@@ -216,7 +216,7 @@ def find_processes() -> Processes:
 def is_first_to_fail() -> bool:
     """Whether of the run's processes this is the first that asks: the others fail with it, and need not say so.
 
-    The store by which the processes have met knows; before they have, the process of rank 0 is taken for the first.
+    The store by which the processes have met knows; before they have, it is the process of rank 0.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return launched.rank() == 0

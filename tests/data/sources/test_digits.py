@@ -28,3 +28,9 @@ def test_they_need_no_files(data_root):
 
 def test_they_become_what_a_network_takes():
     assert Preprocess(size_px=32)(open_images("digits").read(5)).shape == (32, 32, 3)
+
+
+def test_pixels_are_at_hand_all_at_once():
+    images = open_images("digits")
+    assert images.pixels.shape == (1797, 8, 8) and images.pixels.dtype == np.uint8
+    assert all((images.read(i) == images.pixels[i]).all() for i in (0, 700, 1796))

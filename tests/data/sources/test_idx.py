@@ -141,3 +141,17 @@ def test_the_real_mnist_is_the_same_gzipped_and_not(photos, tmp_path):
     plain = open_images(tmp_path)
     assert (plain.labels == packed.labels[60_000:]).all()
     assert all((plain.read(i) == packed.read(60_000 + i)).all() for i in (0, 77, 9_999))
+
+
+def test_pixels_are_at_hand_all_at_once(tmp_path):
+    images = open_images(write(tmp_path, train=(PIXELS, LABELS), t10k=(PIXELS[:2], LABELS[:2])))
+    assert (images.pixels == np.concatenate([PIXELS, PIXELS[:2]])).all()
+    tests = images.select(images.parts == "test")
+    assert (tests.pixels == PIXELS[:2]).all() and (tests.read(1) == tests.pixels[1]).all()
+
+
+def test_parts_of_different_shapes_are_refused(tmp_path):
+    folder = write(tmp_path, train=(PIXELS, LABELS), t10k=(PIXELS[:2, :3], LABELS[:2]))
+    message = r"pictures of train and t10k have different shapes: \[\(3, 4\), \(5, 4\)\]"
+    with pytest.raises(DataError, match=message):
+        open_images(folder)
