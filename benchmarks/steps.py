@@ -1,4 +1,4 @@
-"""Training steps on random images, by the plain loop or by ours: run by training_step.py as a process of its own."""
+"""Training steps on random images, by the plain loop or by ours: a process that training_step.py starts."""
 
 import json
 import statistics
@@ -16,7 +16,7 @@ _WARM_UP, _STEPS = 3, 10
 
 
 def main(way: str, model: str, size_px: int, batch_size: int) -> None:
-    """Take steps, and print the median of their milliseconds a photo, and what they were computed with, as JSON."""
+    """Take steps; print the median of their milliseconds a photo, and what they were computed with, as JSON."""
     torch.manual_seed(0)
     device = torch.device("cpu")
     network = fg.create_model(model, num_classes=10).train()

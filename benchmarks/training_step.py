@@ -2,7 +2,7 @@
 
     python benchmarks/training_step.py [--repeats 5]
 
-Each repeat runs a fresh process for each way. Forward pass, cross entropy, backward pass, SGD with momentum; random
+Each repeat runs a fresh process for each way. Forward and backward pass, cross entropy, SGD with momentum; random
 images, so that nothing else is measured.
 """
 
@@ -23,9 +23,8 @@ def main() -> None:
     arguments = parser.parse_args()
     print(describe_machine())
     print(f"ms a photo, median of {arguments.repeats} interleaved processes each\n")
-    print(
-        f"{'network':<22}{'px':>5}{'batch':>7}{'plain':>9}{'ours':>9}{'precision':>12}{'times faster':>14}  each repeat"
-    )
+    header = f"{'network':<22}{'px':>5}{'batch':>7}{'plain':>9}{'ours':>9}{'precision':>12}{'times faster':>14}"
+    print(f"{header}  each repeat")
     for model, size_px, batch_size in CASES:
         found: dict[str, list[float]] = {"plain": [], "ours": []}
         for _ in range(arguments.repeats):

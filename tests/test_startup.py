@@ -13,7 +13,9 @@ import fieldguide.cli
 HEAVY = {"torch", "torchvision", "timm", "openvino", "sklearn", "scipy", "pyarrow", "numpy", "PIL", "matplotlib",
          "accelerate"}  # fmt: skip
 
-COMMANDS = sorted(m.name for m in pkgutil.iter_modules(fieldguide.cli.__path__) if not m.name.startswith("_"))
+COMMANDS = sorted(
+    m.name.replace("_", "-") for m in pkgutil.iter_modules(fieldguide.cli.__path__) if not m.name.startswith("_")
+)
 
 RUN_AND_LIST = """
 import json, sys

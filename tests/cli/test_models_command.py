@@ -47,7 +47,7 @@ def test_they_can_be_ordered(run, sort):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["resnet19"], "no model's name matches 'resnet19', did you mean 'resnet1"),
+        (["resnet19"], "no model's name matches 'resnet19', did you mean 'resnet"),
         (["zzz*"], "no model's name matches 'zzz*'; `fieldguide models` lists them all\n"),
         (
             ["--sort", "beauty"],

@@ -63,7 +63,7 @@ def test_json_has_it_all(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("resnet19", r"no model is called 'resnet19', did you mean 'resnet1.*\?"),
+        ("resnet19", r"no model is called 'resnet19', did you mean 'resnet.*\?"),
         ("timm:resnet19", r"timm has no model called 'resnet19', did you mean .*\?"),
         ("resnet18 --size 31", r".* images are 31x31 px; this network takes 32x32 px or more\. See: .*"),
         ("timm:vit_tiny_patch16_224 --size 99", r".* images of 3x99x99 don't pass through the network: .*"),

@@ -175,3 +175,10 @@ def test_contradictions_are_refused_by_name(changes, message):
         Recipe().changed(changes)
     assert str(caught.value).startswith(message)
     Recipe().changed({**changes, "accumulate": 1, "epochs": 9, "validation": 0.1, "stages": 2, "balance": "none"})
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [("5", 0.5), (10, 1), (40, 1)])
+def test_the_warm_up_shrinks_with_the_epochs(epochs, warmup):
+    recipe = Recipe(epochs=10, warmup_epochs=1)
+    assert recipe.changed({"epochs": epochs}).warmup_epochs == warmup
+    assert recipe.changed({"epochs": epochs, "warmup_epochs": 2}).warmup_epochs == 2

@@ -215,5 +215,5 @@ def test_a_size_that_the_network_does_not_take_is_refused_at_once(save, name, si
 
 
 def test_an_unknown_model_is_told_with_the_near_ones(save):
-    with pytest.raises(UnknownNameError, match="no model is called 'resnet19', did you mean 'resnet1"):
+    with pytest.raises(UnknownNameError, match="no model is called 'resnet19', did you mean 'resnet"):
         load_model("resnet19", save(build("timm")))

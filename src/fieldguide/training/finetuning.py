@@ -40,14 +40,17 @@ def compare(frozen: Evaluation, finetuned: tuple[float, float]) -> dict[str, Any
         finetuned: (top-1, log loss) of the fine-tuned network at its best.
     """
     top1, log_loss = finetuned
-    margin = math.sqrt(frozen.top1 * (1 - frozen.top1) / frozen.num_photos)
     return {
-        "kept": FINETUNED if top1 > frozen.top1 + margin else FROZEN,
-        "margin": margin,
+        "kept": FINETUNED if leads(top1, frozen) else FROZEN,
         "num_photos": frozen.num_photos,
         "frozen": {"top1": frozen.top1, "log_loss": frozen.log_loss},
         "finetuned": {"top1": top1, "log_loss": log_loss},
     }
+
+
+def leads(top1: float, frozen: Evaluation) -> bool:
+    """Whether an accuracy is above the frozen guide's by more than one standard error."""
+    return top1 > frozen.top1 + math.sqrt(frozen.top1 * (1 - frozen.top1) / frozen.num_photos)
 
 
 def solve_head(backbone: Backbone, photos: LessonPhotos, on_progress: Progress = silent) -> LinearHead:

@@ -112,6 +112,8 @@ class Recipe:
     def changed(self, changes: Mapping[str, Setting | str]) -> "Recipe":
         """Return the recipe with some settings replaced; text is read as the setting's own type.
 
+        With fewer epochs the warm-up shrinks in proportion, unless it is given too.
+
         Raises:
             RecipeError: there is no such setting, or its value is not allowed.
         """
@@ -121,6 +123,8 @@ class Recipe:
                 hint = did_you_mean(name, known) or "; `fieldguide recipes baseline` lists them"
                 raise RecipeError(f"no setting of a recipe is called {name!r}{hint}")
         parsed: dict[str, Any] = {name: _parse(name, value, known[name]) for name, value in changes.items()}
+        if "epochs" in parsed and "warmup_epochs" not in parsed:
+            parsed["warmup_epochs"] = self.warmup_epochs * min(1.0, parsed["epochs"] / self.epochs)
         return replace(self, **parsed)
 
     def to_dict(self) -> dict[str, Setting]:
