@@ -28,6 +28,8 @@ def main() -> NoReturn:
     _interrupts.watch()
     try:
         code = _run()
+        if code == _INTERRUPTED:  # typer has caught it
+            raise KeyboardInterrupt
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
         sys.stderr = own_stderr if _is_to_say_why() else _nowhere()
