@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import fieldguide as fg
@@ -85,6 +86,12 @@ def photos() -> Path:
 def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the user's cache out of the tests, and the converted network across them."""
     os.environ["FIELDGUIDE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _same_chance_each_time() -> None:
+    """Let networks begin from the same weights in each run of a test."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture
