@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import fieldguide as fg
-from fieldguide.embed.engines.torch_engines import keep_freed_memory
-from fieldguide.training.arithmetic import Arithmetic, autocast, choose_arithmetic, prepare
+from fieldguide.libraries import keep_freed_memory
+from fieldguide.training.compute.arithmetic import Arithmetic, autocast, choose_arithmetic, prepare
 
 _WARM_UP, _STEPS = 3, 10
 

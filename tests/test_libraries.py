@@ -1,5 +1,6 @@
 """Libraries with a quirk: each is imported around it, in a process of its own."""
 
+import ctypes
 import subprocess
 import sys
 
@@ -61,3 +62,29 @@ def test_nothing_is_declared_where_torchvision_is_not_installed(monkeypatch):
     monkeypatch.setattr(libraries.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(torch.library, "define", lambda *arguments: pytest.fail("nothing to declare"))
     libraries._declare_absent_operators()
+
+
+def test_memory_is_kept_where_there_is_a_glibc(monkeypatch):
+    calls = []
+
+    class Library:
+        def mallopt(self, parameter, value):
+            calls.append((parameter, value))
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library())
+    monkeypatch.setattr(sys, "platform", "linux")
+    libraries.keep_freed_memory()
+    assert calls == [(-3, 1 << 30), (-1, 1 << 30), (-2, 64 << 20)]  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
+
+
+def no_library(name):
+    raise OSError(f"{name}: cannot open shared object file")
+
+
+@pytest.mark.parametrize(
+    ("system", "load"), [("linux", no_library), ("linux", lambda name: object()), ("win32", None)]
+)
+def test_elsewhere_memory_is_left_alone(monkeypatch, system, load):
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(sys, "platform", system)
+    libraries.keep_freed_memory()

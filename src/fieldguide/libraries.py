@@ -1,11 +1,16 @@
-"""Libraries with a quirk, imported late. Each function says what the quirk is, and imports around it."""
+"""Libraries with a quirk. Each function says what the quirk is, and works around it; imports come late."""
 
+import ctypes
 import importlib
 import importlib.util
 import os
 import sys
 from pathlib import Path
 from types import ModuleType
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
+_KEEP_BYTES = 1 << 30
+_TOP_PAD_BYTES = 64 << 20
 
 
 def import_openvino() -> ModuleType:
@@ -32,6 +37,22 @@ def import_timm() -> ModuleType:
     """Import timm, which imports torchvision."""
     import_torchvision()
     return importlib.import_module("timm")
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory instead of returning it to the system, where there is a glibc.
+
+    torch frees and asks for its large buffers at every layer; page faults then cost it more than the arithmetic.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):  # musl
+        return
+    mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
+    mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
 
 
 def _declare_absent_operators() -> None:

@@ -9,8 +9,8 @@ import torch
 
 from fieldguide.data.preprocess import Preprocess
 from fieldguide.embed.engines import ENGINES, choose_engine
-from fieldguide.embed.engines.torch_engines import keep_freed_memory
 from fieldguide.errors import EngineError, UnknownNameError
+from fieldguide.libraries import keep_freed_memory
 from fieldguide.models import create_model
 from fieldguide.registry import Entry
 from fieldguide.training.logistic_regression import fit_head

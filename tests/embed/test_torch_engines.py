@@ -1,6 +1,5 @@
-"""The torch engines: which machine has them, and memory that is kept."""
+"""The torch engines: which machine has them."""
 
-import ctypes
 import subprocess
 import sys
 from pathlib import Path
@@ -44,29 +43,3 @@ def test_apples_gpu_is_on_apples_processors(monkeypatch, system, machine, torch_
     monkeypatch.setattr(torch_engines.platform, "machine", lambda: machine)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: torch_says)
     assert ENGINES["torch-mps"].facts.available() is expected
-
-
-def test_memory_is_kept_where_there_is_a_glibc(monkeypatch):
-    calls = []
-
-    class Library:
-        def mallopt(self, parameter, value):
-            calls.append((parameter, value))
-
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library())
-    monkeypatch.setattr(torch_engines.sys, "platform", "linux")
-    torch_engines.keep_freed_memory()
-    assert calls == [(-3, 1 << 30), (-1, 1 << 30), (-2, 64 << 20)]  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
-
-
-def no_library(name):
-    raise OSError(f"{name}: cannot open shared object file")
-
-
-@pytest.mark.parametrize(
-    ("system", "load"), [("linux", no_library), ("linux", lambda name: object()), ("win32", None)]
-)
-def test_elsewhere_memory_is_left_alone(monkeypatch, system, load):
-    monkeypatch.setattr(ctypes, "CDLL", load)
-    monkeypatch.setattr(torch_engines.sys, "platform", system)
-    torch_engines.keep_freed_memory()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fieldguide.libraries import import_timm, import_torchvision
 from fieldguide.training import runs
-from fieldguide.training.keeper import read_job
+from fieldguide.training.record.keeper import read_job
 
 
 def go_on(data: str, target: Path, model: str, settings: dict, pipe: int) -> None:

@@ -19,15 +19,19 @@ from torch.testing import assert_close
 import fieldguide as fg
 from fieldguide.data import Preprocess
 from fieldguide.errors import StoppedError, TrainingError
-from fieldguide.training.arithmetic import choose_arithmetic
-from fieldguide.training.augment import Augmentation
-from fieldguide.training.history import Epoch
-from fieldguide.training.keeper import Keeper
-from fieldguide.training.loop import Learning, Lesson, State, _share_out, is_better, judge_pictures
+from fieldguide.training.compute.arithmetic import choose_arithmetic
+from fieldguide.training.compute.processes import OneProcess
+from fieldguide.training.judge import is_better, judge_pictures
+from fieldguide.training.lesson import Lesson
+from fieldguide.training.loop import Learning
 from fieldguide.training.network import Classifier
-from fieldguide.training.pictures import load_pictures
-from fieldguide.training.processes import OneProcess
+from fieldguide.training.order import share_out
+from fieldguide.training.photos.augment import Augmentation
+from fieldguide.training.photos.pictures import load_pictures
 from fieldguide.training.recipe import Recipe
+from fieldguide.training.record.history import Epoch
+from fieldguide.training.record.keeper import Keeper
+from fieldguide.training.record.state import State
 
 CPU = torch.device("cpu")
 STRONG = {
@@ -222,13 +226,13 @@ def test_every_optimiser_and_schedule_runs(kind, schedule):
 
 
 def test_batches_are_shared_out_evenly():
-    assert _share_out(Recipe(batch_size=24), 100, 4) == 24
-    assert _share_out(Recipe(batch_size=64, accumulate=2), 27, 2) == 24
+    assert share_out(Recipe(batch_size=24), 100, 4) == 24
+    assert share_out(Recipe(batch_size=64, accumulate=2), 27, 2) == 24
     message = "batch_size is 10, which can't be shared out to 2 processes in 2 parts each; make it a multiple of 4"
     with pytest.raises(TrainingError, match=message):
-        _share_out(Recipe(batch_size=10, accumulate=2), 100, 2)
+        share_out(Recipe(batch_size=10, accumulate=2), 100, 2)
     with pytest.raises(TrainingError, match="3 photos can't be shared out to 4 parts of a batch; take fewer"):
-        _share_out(Recipe(batch_size=64, accumulate=4), 3, 1)
+        share_out(Recipe(batch_size=64, accumulate=4), 3, 1)
 
 
 def test_a_state_survives_json_to_the_bit():
@@ -415,7 +419,7 @@ def test_changed_photos_are_noticed_and_taken_back(colour_folder, whole, tmp_pat
 
 
 def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(colours, whole, tmp_path, monkeypatch):
-    from fieldguide.training import checkpoint
+    from fieldguide.training.record import checkpoint
 
     write = checkpoint._write
 

@@ -17,10 +17,10 @@ import fieldguide as fg
 from fieldguide.data.image_set import NO_LABEL
 from fieldguide.errors import DataError, RecipeError, StoppedError, TrainingError
 from fieldguide.training.byol import Byol, byol_loss, decay_at
+from fieldguide.training.photos.unlabelled_photos import gather_unlabelled, open_unlabelled
 from fieldguide.training.pretraining import pretrain, resume_pretraining
 from fieldguide.training.recipe import load_recipe
 from fieldguide.training.runs import resume
-from fieldguide.training.unlabelled_photos import gather_unlabelled, open_unlabelled
 from fieldguide.weights import load_backbone
 
 TINY = {"model": "resnet9", "arguments": {"width": 0.05}, "size_px": 16, "seed": 3}
@@ -245,7 +245,7 @@ def test_a_run_stopped_and_resumed_ends_with_the_same_bits(plain_photos, tmp_pat
 
 
 def test_a_checkpoint_holds_the_target(plain_photos, tmp_path):
-    from fieldguide.training.checkpoint import read_checkpoint
+    from fieldguide.training.record.checkpoint import read_checkpoint
 
     with pytest.raises(StoppedError):
         learn(plain_photos, tmp_path / "run", on_progress=stop_at(3))

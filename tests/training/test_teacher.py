@@ -16,13 +16,13 @@ from fieldguide.errors import GuideError, RecipeError, TrainingError
 from fieldguide.guide import Guide
 from fieldguide.head import LinearHead
 from fieldguide.models import create_model
-from fieldguide.training.augment import Augmentation
-from fieldguide.training.facts import data_fingerprint
-from fieldguide.training.job import load_job
-from fieldguide.training.lesson_photos import gather_photos
 from fieldguide.training.objective import Objective, class_weights, distillation_loss
 from fieldguide.training.order import Order
+from fieldguide.training.photos.augment import Augmentation
+from fieldguide.training.photos.lesson_photos import gather_photos
 from fieldguide.training.recipe import Recipe
+from fieldguide.training.record.facts import data_fingerprint
+from fieldguide.training.record.job import load_job
 from fieldguide.training.runs import resume, train_network
 from fieldguide.training.schedule import Stage
 from fieldguide.training.teacher import GuideTeacher, guide_fingerprint, load_teachers

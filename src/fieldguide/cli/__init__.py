@@ -90,7 +90,7 @@ def _is_to_say_why() -> bool:
     """Whether a process that fails is to say why: of several that fail together, the first does."""
     if launched.num_processes() == 1:
         return True
-    from fieldguide.training.processes import is_first_to_fail
+    from fieldguide.training.compute.processes import is_first_to_fail
 
     return is_first_to_fail()
 

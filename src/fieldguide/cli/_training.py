@@ -11,7 +11,7 @@ from fieldguide.cli._console import note, percent
 
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
-    from fieldguide.training.history import Epoch
+    from fieldguide.training.record.history import Epoch
 
 _PANEL = "Training a network"
 

@@ -243,7 +243,7 @@ def _train_network(
     from fieldguide.cli._console import note
     from fieldguide.guide import load
     from fieldguide.training import runs
-    from fieldguide.training.keeper import read_job
+    from fieldguide.training.record.keeper import read_job
 
     if begin is None or (is_one_of_several and read_job(place) is not None):
         return runs.resume(place, **watching)

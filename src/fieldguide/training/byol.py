@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fieldguide.training.augment import Augmentation
+from fieldguide.training.photos.augment import Augmentation
 
 PROJECTION = 256  # numbers (section 3.3); the hidden layers have twice as many as the features, as the paper's
 _LEAST_HIDDEN = 512

@@ -19,9 +19,9 @@ from fieldguide.errors import RecipeError
 from fieldguide.evaluate import Evaluation
 from fieldguide.head import LinearHead
 from fieldguide.progress import Progress, silent
-from fieldguide.training.lesson_photos import LessonPhotos
 from fieldguide.training.logistic_regression import fit_head
 from fieldguide.training.network import Classifier, regularisation
+from fieldguide.training.photos.lesson_photos import LessonPhotos
 from fieldguide.training.recipe import Recipe
 from fieldguide.weights import Backbone
 

@@ -7,106 +7,33 @@ from a checkpoint needs no generator's state, and ends with the same bits as one
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from fieldguide.errors import StoppedError, TrainingError
-from fieldguide.evaluate import Evaluation, evaluate
-from fieldguide.head import softmax
-from fieldguide.libraries import import_timm
 from fieldguide.progress import Progress, silent
-from fieldguide.training.arithmetic import Arithmetic, autocast
-from fieldguide.training.augment import Augmentation, seed_everything
-from fieldguide.training.byol import TwoViews
-from fieldguide.training.checkpoint import BEST, LAST, Checkpoint, flatten_optimiser, restore_optimiser
-from fieldguide.training.history import Epoch, OnEpoch, ignore_epoch
-from fieldguide.training.keeper import Keeper
-from fieldguide.training.objective import Loss, Objective, Teacher
-from fieldguide.training.optimiser import make_optimiser
-from fieldguide.training.order import Order
-from fieldguide.training.pictures import Pictures
-from fieldguide.training.processes import Processes
-from fieldguide.training.recipe import Recipe
+from fieldguide.training.compute.arithmetic import autocast
+from fieldguide.training.compute.processes import Processes
+from fieldguide.training.judge import is_better, judge_pictures
+from fieldguide.training.lesson import Lesson
+from fieldguide.training.objective import Objective
+from fieldguide.training.optimiser import average_weights, make_optimiser
+from fieldguide.training.order import Order, share_out
+from fieldguide.training.photos.augment import seed_everything
+from fieldguide.training.record.checkpoint import BEST, LAST, Checkpoint, flatten_optimiser, restore_optimiser
+from fieldguide.training.record.history import Epoch, OnEpoch, ignore_epoch
+from fieldguide.training.record.keeper import Keeper
+from fieldguide.training.record.state import State
 from fieldguide.training.schedule import Schedule, Stage, stage_of
 from fieldguide.training.stopping import listening
 
-_EVALUATED_AT_ONCE = 256
 _LOOK_EVERY = {
     "cpu": 1
 }  # steps between looks at the loss: elsewhere a look makes the processor wait for the device
 _LOOK_EVERY_ELSEWHERE = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """What is to be learnt, and how.
-
-    Args:
-        network: starts as it is.
-        pictures: to learn from.
-        validation: to judge epochs by; None for none.
-        class_names: K names.
-        size_px: side of the images at full size.
-        recipe: the settings.
-        seed: of all chance.
-        arithmetic: what the processor computes with.
-        augment: pictures to images.
-        teacher: None to learn from labels alone.
-        loss: what a step minimises; None for what the recipe says of labels and teacher.
-        after_step: called after each step with the steps done and the steps in all.
-    """
-
-    network: nn.Module
-    pictures: Pictures
-    validation: Pictures | None
-    class_names: tuple[str, ...]
-    size_px: int
-    recipe: Recipe
-    seed: int
-    arithmetic: Arithmetic
-    augment: Augmentation | TwoViews
-    teacher: Teacher | None = None
-    loss: Loss | None = None
-    after_step: Callable[[int, int], None] = lambda step, total_steps: None
-
-
-@dataclass
-class State:
-    """Where a run stands: what, with the tensors, a checkpoint holds.
-
-    Args:
-        step: steps done.
-        history: of the epochs done.
-        loss_sum, num_photos: of the steps since the last epoch's end.
-        learning_s: spent on these steps.
-        seconds: spent in all.
-        best: (top-1, log loss) on the validation photos after the best epoch.
-    """
-
-    step: int = 0
-    history: list[Epoch] = field(default_factory=list)
-    loss_sum: float = 0.0
-    num_photos: int = 0
-    learning_s: float = 0.0
-    seconds: float = 0.0
-    best: tuple[float, float] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the values as JSON holds them; numbers come back as the same bits."""
-        return {**asdict(self), "history": [asdict(epoch) for epoch in self.history]}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "State":
-        """Undo :meth:`to_dict`."""
-        best = values["best"]
-        history = [Epoch(**epoch) for epoch in values["history"]]
-        return cls(**{**values, "history": history, "best": None if best is None else tuple(best)})
 
 
 class Learning:
@@ -136,13 +63,13 @@ class Learning:
         if self.recipe.compile:
             self.forward = torch.compile(self.forward)
         self.optimiser = make_optimiser(self.network, self.recipe)
-        batch_size = _share_out(self.recipe, len(lesson.pictures), processes.count)
+        batch_size = share_out(self.recipe, len(lesson.pictures), processes.count)
         self.order = Order(lesson.pictures.labels, batch_size, lesson.seed, self.recipe.balance)
         self.total_steps = self.order.steps_in(self.recipe.epochs)
         self.schedule = Schedule(
             self.optimiser, self.recipe, self.total_steps, self.order.num_photos / self.order.batch_size
         )
-        self.average = _average(self.network, self.recipe.ema)
+        self.average = average_weights(self.network, self.recipe.ema)
         self.objective = lesson.loss or Objective(
             self.recipe, lesson.pictures.labels, len(lesson.class_names), processes.device, lesson.teacher
         )
@@ -345,84 +272,8 @@ class Learning:
         return network.eval()
 
 
-def is_better(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:
-    """Whether of two (top-1, log loss) the first is better: more photos right or, of as many, a lower loss."""
-    return (ours[0], -ours[1]) > (theirs[0], -theirs[1])
-
-
-def judge_pictures(
-    network: nn.Module, pictures: Pictures, lesson: Lesson, processes: Processes, *, at_most: int | None = None
-) -> Evaluation:
-    """Judge a network on pictures as they are, in the lesson's arithmetic; it is left in evaluation mode.
-
-    Args:
-        network: on the processes' device.
-        pictures: at the lesson's full size, or larger, of which the middle is taken.
-        lesson: that the pictures belong to.
-        processes: that share the work.
-        at_most: so many of them, evenly chosen; None for all.
-    """
-    chosen = evenly(pictures, at_most)
-    logits = outputs_on(network, pictures, lesson, processes, chosen=chosen, width=len(lesson.class_names))
-    return processes.once(lambda: evaluate(softmax(logits), pictures.labels[chosen], lesson.class_names))
-
-
-def evenly(pictures: Pictures, at_most: int | None) -> npt.NDArray[np.int64]:
-    """Return the indices of so many pictures, evenly chosen; of all, where they are no more."""
-    count = min(len(pictures), at_most or len(pictures))
-    return np.linspace(0, len(pictures) - 1, count).round().astype(np.int64)
-
-
-def outputs_on(
-    network: nn.Module,
-    pictures: Pictures,
-    lesson: Lesson,
-    processes: Processes,
-    *,
-    chosen: npt.NDArray[np.int64],
-    width: int,
-) -> npt.NDArray[np.float32]:
-    """Return what a network makes, (n, width), of chosen pictures (n,); see :func:`judge_pictures`."""
-    own = chosen[processes.rank :: processes.count]
-    batches = [own[i : i + _EVALUATED_AT_ONCE] for i in range(0, len(own), _EVALUATED_AT_ONCE)]
-    network.eval()
-    rows = [torch.zeros((0, width), device=processes.device)]
-    with torch.inference_mode(), autocast(lesson.arithmetic, processes.device):
-        rows += [network(lesson.augment.plain(batch)).float() for batch in pictures.batches(batches)]
-    outputs: npt.NDArray[np.float32] = processes.gather(torch.cat(rows), len(chosen)).cpu().numpy()
-    return outputs
-
-
 def _of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-def _share_out(recipe: Recipe, num_photos: int, num_processes: int) -> int:
-    """Return the batch size: the recipe's or, of fewer photos, what they make; each process's parts are equal.
-
-    Raises:
-        TrainingError: it can't be shared out evenly, or there are fewer photos than shares.
-    """
-    shares = num_processes * recipe.accumulate
-    if recipe.batch_size % shares:
-        raise TrainingError(
-            f"batch_size is {recipe.batch_size}, which can't be shared out to {num_processes} processes in "
-            f"{recipe.accumulate} parts each; make it a multiple of {shares}"
-        )
-    size = min(recipe.batch_size, num_photos // shares * shares)
-    if not size:
-        raise TrainingError(f"{num_photos} photos can't be shared out to {shares} parts of a batch; take fewer")
-    return size
-
-
-def _average(network: nn.Module, decay: float) -> Any:  # noqa: ANN401 - timm has no types
-    """Return timm's average of weights, or None; its memory is short at first, so that early weights fade."""
-    if not decay:
-        return None
-    import_timm()
-    from timm.utils import ModelEmaV3
-
-    return ModelEmaV3(network, decay=decay, use_warmup=True, warmup_gamma=10, warmup_power=1)
 
 
 @contextlib.contextmanager

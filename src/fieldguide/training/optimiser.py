@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fieldguide.libraries import import_timm
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import LR_SCALE
 
@@ -66,3 +67,13 @@ def _units(name: str, module: nn.Module) -> list[str]:
     if not (is_container and children):
         return [name]
     return [unit for child_name, child in children for unit in _units(f"{name}.{child_name}", child)]
+
+
+def average_weights(network: nn.Module, decay: float) -> Any:  # noqa: ANN401 - timm has no types
+    """Return timm's average of weights, or None; its memory is short at first, so that early weights fade."""
+    if not decay:
+        return None
+    import_timm()
+    from timm.utils import ModelEmaV3
+
+    return ModelEmaV3(network, decay=decay, use_warmup=True, warmup_gamma=10, warmup_power=1)

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.data.image_set import NO_LABEL
+from fieldguide.errors import TrainingError
+from fieldguide.training.recipe import Recipe
 
 _ORDER = 1  # what a seed is drawn for: seeds of one purpose are independent of another's
 
@@ -77,3 +79,21 @@ def _equal_shares(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     of_class: npt.NDArray[np.float64] = 1 / counts[labels[is_labelled]]
     shares[is_labelled] = of_class * (is_labelled.mean() / of_class.sum())
     return shares
+
+
+def share_out(recipe: Recipe, num_photos: int, num_processes: int) -> int:
+    """Return the batch size: the recipe's or, of fewer photos, what they make; each process's parts are equal.
+
+    Raises:
+        TrainingError: it can't be shared out evenly, or there are fewer photos than shares.
+    """
+    shares = num_processes * recipe.accumulate
+    if recipe.batch_size % shares:
+        raise TrainingError(
+            f"batch_size is {recipe.batch_size}, which can't be shared out to {num_processes} processes in "
+            f"{recipe.accumulate} parts each; make it a multiple of {shares}"
+        )
+    size = min(recipe.batch_size, num_photos // shares * shares)
+    if not size:
+        raise TrainingError(f"{num_photos} photos can't be shared out to {shares} parts of a batch; take fewer")
+    return size

@@ -11,14 +11,14 @@ from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
 from fieldguide.report import draw_curves
-from fieldguide.training.facts import data_facts, origin, summary
 from fieldguide.training.finetuning import FROZEN, compare
-from fieldguide.training.history import to_csv, verdict
-from fieldguide.training.job import Job
-from fieldguide.training.lesson_photos import LessonPhotos
-from fieldguide.training.loop import judge_pictures
+from fieldguide.training.judge import judge_pictures
 from fieldguide.training.network import Classifier, to_backbone, to_head
+from fieldguide.training.photos.lesson_photos import LessonPhotos
 from fieldguide.training.preparation import Run
+from fieldguide.training.record.facts import data_facts, origin, summary
+from fieldguide.training.record.history import to_csv, verdict
+from fieldguide.training.record.job import Job
 from fieldguide.training.train import train
 from fieldguide.weights import load_backbone
 

@@ -5,24 +5,26 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from fieldguide.data import ImageSet
-from fieldguide.embed.engines.torch_engines import keep_freed_memory
 from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
 from fieldguide.head import LinearHead
+from fieldguide.libraries import keep_freed_memory
 from fieldguide.progress import Progress, silent
-from fieldguide.training.arithmetic import Arithmetic, choose_arithmetic, prepare
-from fieldguide.training.augment import Augmentation
+from fieldguide.training.compute.arithmetic import Arithmetic, choose_arithmetic, prepare
+from fieldguide.training.compute.processes import Processes
 from fieldguide.training.finetuning import pretrained_network, solve_head
-from fieldguide.training.history import OnEpoch, ignore_epoch
-from fieldguide.training.job import Job
-from fieldguide.training.keeper import Keeper
-from fieldguide.training.lesson_photos import LessonPhotos, gather_photos
-from fieldguide.training.loop import Learning, Lesson, judge_pictures
+from fieldguide.training.judge import judge_pictures
+from fieldguide.training.lesson import Lesson
+from fieldguide.training.loop import Learning
 from fieldguide.training.network import Classifier, Plan, build_network, plan_network
 from fieldguide.training.order import seed_of
-from fieldguide.training.processes import Processes
+from fieldguide.training.photos.augment import Augmentation
+from fieldguide.training.photos.lesson_photos import LessonPhotos, gather_photos
 from fieldguide.training.recipe import Recipe
+from fieldguide.training.record.history import OnEpoch, ignore_epoch
+from fieldguide.training.record.job import Job
+from fieldguide.training.record.keeper import Keeper
 from fieldguide.training.teacher import GuideTeacher, guide_fingerprint, load_teachers
 from fieldguide.weights import Backbone, load_backbone
 

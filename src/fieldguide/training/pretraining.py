@@ -12,26 +12,28 @@ from torch import nn
 
 from fieldguide.data import ImageSet
 from fieldguide.data.preprocess import Fit
-from fieldguide.embed.engines.torch_engines import keep_freed_memory
 from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.evaluate import evaluate, neighbour_probs
 from fieldguide.guide_format import RUN
+from fieldguide.libraries import keep_freed_memory
 from fieldguide.paths import check_place, expand
 from fieldguide.progress import Progress, silent
-from fieldguide.training.arithmetic import Arithmetic, choose_arithmetic, prepare
-from fieldguide.training.augment import Augmentation
 from fieldguide.training.byol import Byol, TwoViews, byol_loss
-from fieldguide.training.facts import origin
-from fieldguide.training.history import OnEpoch, ignore_epoch, to_csv
-from fieldguide.training.job import Job, load_job
-from fieldguide.training.keeper import INTERVAL_S, JOB, Keeper, start_anew
+from fieldguide.training.compute.arithmetic import Arithmetic, choose_arithmetic, prepare
+from fieldguide.training.compute.processes import Processes, find_processes
+from fieldguide.training.judge import evenly, outputs_on
+from fieldguide.training.lesson import Lesson
 from fieldguide.training.logistic_regression import fit_head
-from fieldguide.training.loop import Learning, Lesson, evenly, outputs_on
+from fieldguide.training.loop import Learning
 from fieldguide.training.network import Classifier, Plan, build_network, plan_network, to_backbone
 from fieldguide.training.order import seed_of
-from fieldguide.training.processes import Processes, find_processes
+from fieldguide.training.photos.augment import Augmentation
+from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
 from fieldguide.training.recipe import Recipe, Setting, load_recipe
-from fieldguide.training.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
+from fieldguide.training.record.facts import origin
+from fieldguide.training.record.history import OnEpoch, ignore_epoch, to_csv
+from fieldguide.training.record.job import Job, load_job
+from fieldguide.training.record.keeper import INTERVAL_S, JOB, Keeper, start_anew
 from fieldguide.weights import Backbone
 from fieldguide.weights.backbone_folder import FACTS, write_backbone
 

@@ -11,15 +11,15 @@ from fieldguide.guide import Guide
 from fieldguide.guide_format import check_replaceable
 from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
+from fieldguide.training.compute.processes import Processes, find_processes
 from fieldguide.training.find_lr import STEPS, RangeTest, range_test
-from fieldguide.training.history import OnEpoch, ignore_epoch
-from fieldguide.training.job import Job, load_job
-from fieldguide.training.keeper import INTERVAL_S, Keeper, start_anew
 from fieldguide.training.network import SMALL_PX, Classifier, look_at
 from fieldguide.training.outcome import to_guide
 from fieldguide.training.preparation import prepare_run
-from fieldguide.training.processes import Processes, find_processes
 from fieldguide.training.recipe import Setting, load_recipe
+from fieldguide.training.record.history import OnEpoch, ignore_epoch
+from fieldguide.training.record.job import Job, load_job
+from fieldguide.training.record.keeper import INTERVAL_S, Keeper, start_anew
 from fieldguide.weights import DEFAULT_BACKBONE
 
 

@@ -14,9 +14,15 @@ from fieldguide.embed import Embedder
 from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
-from fieldguide.training.facts import data_facts, origin, summary
 from fieldguide.training.logistic_regression import FittedHead, fit_head
-from fieldguide.training.photos import check_classes, check_readable, check_usable, held_out_photos, used_photos
+from fieldguide.training.photos.head_photos import (
+    check_classes,
+    check_readable,
+    check_usable,
+    held_out_photos,
+    used_photos,
+)
+from fieldguide.training.record.facts import data_facts, origin, summary
 from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
 
 

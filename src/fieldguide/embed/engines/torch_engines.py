@@ -1,6 +1,5 @@
 """torch: on CUDA and Apple GPUs in bfloat16, on a CPU in float32; channels_last on all of them."""
 
-import ctypes
 import platform
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,11 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.embed.engines import register_engine
+from fieldguide.libraries import keep_freed_memory
 from fieldguide.weights.backbone import Backbone
-
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
-_KEEP_BYTES = 1 << 30
-_TOP_PAD_BYTES = 64 << 20
 
 
 def _has_cuda() -> bool:
@@ -57,22 +53,6 @@ def torch_cpu(backbone: Backbone, folder: Path) -> "TorchEngine":
     """Run the backbone on the CPU."""
     keep_freed_memory()
     return TorchEngine(backbone, "cpu", "float32", batch_size=32)
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory instead of returning it to the system, where there is a glibc.
-
-    torch frees and asks for its large buffers at every layer; page faults then cost it more than the arithmetic.
-    """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):  # musl
-        return
-    mallopt(_M_MMAP_THRESHOLD, _KEEP_BYTES)
-    mallopt(_M_TRIM_THRESHOLD, _KEEP_BYTES)
-    mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
 
 
 class TorchEngine:

@@ -11,11 +11,17 @@ from fieldguide.data.image_set import NO_LABEL, UNSPLIT, digest_prefixes
 from fieldguide.data.splits import hold_out
 from fieldguide.errors import DataError
 from fieldguide.progress import Progress, silent
-from fieldguide.training.augment import picture_size
-from fieldguide.training.facts import data_fingerprint
-from fieldguide.training.photos import check_classes, check_readable, check_usable, held_out_photos, is_used
-from fieldguide.training.pictures import Pictures, load_pictures
+from fieldguide.training.photos.augment import picture_size
+from fieldguide.training.photos.head_photos import (
+    check_classes,
+    check_readable,
+    check_usable,
+    held_out_photos,
+    is_used,
+)
+from fieldguide.training.photos.pictures import Pictures, load_pictures
 from fieldguide.training.recipe import Recipe
+from fieldguide.training.record.facts import data_fingerprint
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from fieldguide.data import ImageSet, open_images
 from fieldguide.errors import TrainingError
-from fieldguide.training.keeper import WITHOUT_LABELS, how_to_resume, read_job
 from fieldguide.training.recipe import Recipe, Setting
+from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
 
 FORMAT_VERSION = 1
 

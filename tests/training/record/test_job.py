@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from fieldguide.errors import RecipeError, TrainingError
-from fieldguide.training.job import FORMAT_VERSION, Job, load_job
-from fieldguide.training.keeper import Keeper
 from fieldguide.training.recipe import load_recipe
+from fieldguide.training.record.job import FORMAT_VERSION, Job, load_job
+from fieldguide.training.record.keeper import Keeper
 
 JOB = Job(
     kind="from nothing",

@@ -9,7 +9,7 @@ import fieldguide as fg
 from fieldguide.data import Preprocess
 from fieldguide.data.image_set import ImageSet, content_digest
 from fieldguide.errors import DataError
-from fieldguide.training.pictures import load_pictures
+from fieldguide.training.photos.pictures import load_pictures
 
 SMALL = Preprocess(size_px=32)
 BATCHES = [np.array([0, 5, 3]), np.array([7]), np.array([5, 5, 1, 2])]

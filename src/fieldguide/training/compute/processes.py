@@ -143,7 +143,7 @@ class SeveralProcesses:
 
     def wrap(self, network: nn.Module) -> Forward:
         """Return the network as accelerate prepares it; its batch normalisation sees the whole batch."""
-        from fieldguide.training.synced_batch_norm import sync_batch_norm
+        from fieldguide.training.compute.synced_batch_norm import sync_batch_norm
 
         prepared: Forward = self._accelerator.prepare_model(sync_batch_norm(network, self.device))
         return prepared

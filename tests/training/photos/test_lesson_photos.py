@@ -6,7 +6,7 @@ import pytest
 import fieldguide as fg
 from fieldguide.data import Preprocess
 from fieldguide.errors import DataError
-from fieldguide.training.lesson_photos import gather_photos
+from fieldguide.training.photos.lesson_photos import gather_photos
 from fieldguide.training.recipe import Recipe
 
 SMALL = Preprocess(size_px=32)

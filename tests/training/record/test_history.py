@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from fieldguide.training.history import Epoch, ignore_epoch, to_csv, verdict
+from fieldguide.training.record.history import Epoch, ignore_epoch, to_csv, verdict
 
 
 def epochs(*losses, **values):

@@ -16,9 +16,9 @@ from PIL import Image
 import fieldguide as fg
 from fieldguide import launched
 from fieldguide.errors import TrainingError
-from fieldguide.training.lesson_photos import LessonPhotos
+from fieldguide.training.compute.processes import OneProcess, SeveralProcesses, find_processes, is_first_to_fail
+from fieldguide.training.photos.lesson_photos import LessonPhotos
 from fieldguide.training.preparation import _check_all_see_the_same
-from fieldguide.training.processes import OneProcess, SeveralProcesses, find_processes, is_first_to_fail
 
 pytest.importorskip("accelerate")
 pytestmark = pytest.mark.xdist_group("several processes")  # two of them keep two cores busy

@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from fieldguide.data import Preprocess
-from fieldguide.training.augment import Augmentation, picture_size, seed_everything
+from fieldguide.training.photos.augment import Augmentation, picture_size, seed_everything
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import Stage
 

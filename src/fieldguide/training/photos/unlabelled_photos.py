@@ -12,10 +12,10 @@ from fieldguide.data.splits import hold_out
 from fieldguide.errors import DataError
 from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
-from fieldguide.training.augment import picture_size
-from fieldguide.training.facts import data_fingerprint
-from fieldguide.training.pictures import Pictures, load_pictures
+from fieldguide.training.photos.augment import picture_size
+from fieldguide.training.photos.pictures import Pictures, load_pictures
 from fieldguide.training.recipe import Recipe
+from fieldguide.training.record.facts import data_fingerprint
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from fieldguide.errors import TrainingError
-from fieldguide.training import checkpoint as module
-from fieldguide.training.checkpoint import (
+from fieldguide.training.record import checkpoint as module
+from fieldguide.training.record.checkpoint import (
     BEST,
     LAST,
     Checkpoint,
@@ -146,7 +146,7 @@ def test_a_file_that_may_not_grow_is_such_a_disk(tmp_path):
     write_checkpoint(tmp_path, at(1))
     code = (
         "import resource, signal, sys, torch\nfrom pathlib import Path\n"
-        "from fieldguide.training.checkpoint import Checkpoint, write_checkpoint\n"
+        "from fieldguide.training.record.checkpoint import Checkpoint, write_checkpoint\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))\n"
         "write_checkpoint(Path(sys.argv[1]), Checkpoint(2, {'weight': torch.zeros(90000)}, {}))\n"

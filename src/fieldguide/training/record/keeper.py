@@ -11,8 +11,8 @@ from typing import Any
 from fieldguide.errors import TrainingError
 from fieldguide.guide_format import RUN, RUN_FILES
 from fieldguide.paths import written_whole
-from fieldguide.training.checkpoint import BEST, LAST, Checkpoint, read_checkpoint, write_checkpoint
-from fieldguide.training.history import Epoch, to_csv
+from fieldguide.training.record.checkpoint import BEST, LAST, Checkpoint, read_checkpoint, write_checkpoint
+from fieldguide.training.record.history import Epoch, to_csv
 
 JOB, HISTORY, CHECKPOINTS = RUN_FILES
 WITHOUT_LABELS = "without labels"  # a kind of job

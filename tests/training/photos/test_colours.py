@@ -8,8 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from fieldguide.data import Preprocess
-from fieldguide.training.augment import Augmentation
-from fieldguide.training.colours import change_colours, draw_changes
+from fieldguide.training.photos.augment import Augmentation
+from fieldguide.training.photos.colours import change_colours, draw_changes
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import Stage
 

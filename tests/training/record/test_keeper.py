@@ -10,8 +10,8 @@ import torch
 
 from fieldguide.errors import GuideError, TrainingError
 from fieldguide.guide_format import check_replaceable
-from fieldguide.training.checkpoint import BEST, LAST, Checkpoint
-from fieldguide.training.keeper import Keeper, read_job, start_anew
+from fieldguide.training.record.checkpoint import BEST, LAST, Checkpoint
+from fieldguide.training.record.keeper import Keeper, read_job, start_anew
 
 
 def at(step):

@@ -20,19 +20,19 @@ from fieldguide.data import open_images
 from fieldguide.errors import TrainingError
 from fieldguide.libraries import import_timm
 from fieldguide.training import preparation
-from fieldguide.training.augment import Augmentation
-from fieldguide.training.history import Epoch
-from fieldguide.training.job import Job
-from fieldguide.training.keeper import Keeper
-from fieldguide.training.processes import (
+from fieldguide.training.compute.processes import (
     OneProcess,
     Processes,
     SeveralProcesses,
     find_processes,
     is_first_to_fail,
 )
+from fieldguide.training.compute.synced_batch_norm import sync_batch_norm
+from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.recipe import load_recipe
-from fieldguide.training.synced_batch_norm import sync_batch_norm
+from fieldguide.training.record.history import Epoch
+from fieldguide.training.record.job import Job
+from fieldguide.training.record.keeper import Keeper
 
 CPU = torch.device("cpu")
 

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from fieldguide.data import Preprocess
 from fieldguide.data.image_set import NO_LABEL
 from fieldguide.libraries import import_timm, import_torchvision
-from fieldguide.training.colours import change_colours, draw_changes
 from fieldguide.training.order import seed_of
+from fieldguide.training.photos.colours import change_colours, draw_changes
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import Stage
 

@@ -1,0 +1,63 @@
+"""How well a network does on pictures, in a run's arithmetic and by all of its processes."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from fieldguide.evaluate import Evaluation, evaluate
+from fieldguide.head import softmax
+from fieldguide.training.compute.arithmetic import autocast
+from fieldguide.training.compute.processes import Processes
+from fieldguide.training.lesson import Lesson
+from fieldguide.training.photos.pictures import Pictures
+
+_EVALUATED_AT_ONCE = 256
+
+
+def is_better(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:
+    """Whether of two (top-1, log loss) the first is better: more photos right or, of as many, a lower loss."""
+    return (ours[0], -ours[1]) > (theirs[0], -theirs[1])
+
+
+def judge_pictures(
+    network: nn.Module, pictures: Pictures, lesson: Lesson, processes: Processes, *, at_most: int | None = None
+) -> Evaluation:
+    """Judge a network on pictures as they are, in the lesson's arithmetic; it is left in evaluation mode.
+
+    Args:
+        network: on the processes' device.
+        pictures: at the lesson's full size, or larger, of which the middle is taken.
+        lesson: that the pictures belong to.
+        processes: that share the work.
+        at_most: so many of them, evenly chosen; None for all.
+    """
+    chosen = evenly(pictures, at_most)
+    logits = outputs_on(network, pictures, lesson, processes, chosen=chosen, width=len(lesson.class_names))
+    return processes.once(lambda: evaluate(softmax(logits), pictures.labels[chosen], lesson.class_names))
+
+
+def evenly(pictures: Pictures, at_most: int | None) -> npt.NDArray[np.int64]:
+    """Return the indices of so many pictures, evenly chosen; of all, where they are no more."""
+    count = min(len(pictures), at_most or len(pictures))
+    return np.linspace(0, len(pictures) - 1, count).round().astype(np.int64)
+
+
+def outputs_on(
+    network: nn.Module,
+    pictures: Pictures,
+    lesson: Lesson,
+    processes: Processes,
+    *,
+    chosen: npt.NDArray[np.int64],
+    width: int,
+) -> npt.NDArray[np.float32]:
+    """Return what a network makes, (n, width), of chosen pictures (n,); see :func:`judge_pictures`."""
+    own = chosen[processes.rank :: processes.count]
+    batches = [own[i : i + _EVALUATED_AT_ONCE] for i in range(0, len(own), _EVALUATED_AT_ONCE)]
+    network.eval()
+    rows = [torch.zeros((0, width), device=processes.device)]
+    with torch.inference_mode(), autocast(lesson.arithmetic, processes.device):
+        rows += [network(lesson.augment.plain(batch)).float() for batch in pictures.batches(batches)]
+    outputs: npt.NDArray[np.float32] = processes.gather(torch.cat(rows), len(chosen)).cpu().numpy()
+    return outputs

@@ -1,0 +1,1 @@
+"""The photos of training: which are learnt from, as numbers in memory or on disk, and how chance changes them."""

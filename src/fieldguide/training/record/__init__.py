@@ -1,0 +1,1 @@
+"""What is kept of a run: its orders, its checkpoints, its history, and the facts in the guide."""
