@@ -20,9 +20,9 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     groups = parameter_groups(network, weight_decay=recipe.weight_decay, layer_decay=recipe.layer_decay)
     if recipe.optimiser == "sgd":
         nesterov = recipe.nesterov and recipe.momentum > 0
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return kind(groups, lr=recipe.lr)
+    return kind(groups, lr=recipe.lr, fused=True)
 
 
 def parameter_groups(network: nn.Module, *, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:

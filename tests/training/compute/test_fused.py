@@ -1,0 +1,117 @@
+"""Fused layers compute what the layers do one by one, as near to float32 as these are in bfloat16."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import fieldguide as fg
+from fieldguide.layers import ConvNormAct
+from fieldguide.training.compute.fused import _Moments, fuse
+
+LAYERS = {
+    "widening": {"in_channels": 8, "out_channels": 48},
+    "widening, relu": {"in_channels": 8, "out_channels": 48, "activation": nn.ReLU},
+    "depthwise": {"in_channels": 16, "out_channels": 16, "kernel_size": 3, "groups": 16},
+    "strided": {"in_channels": 3, "out_channels": 16, "kernel_size": 3, "stride": 2, "activation": nn.ReLU},
+    "narrowing": {"in_channels": 32, "out_channels": 8},
+}
+
+
+def made(activation=nn.ReLU6, **arguments):
+    layers = ConvNormAct(activation=activation, **arguments)
+    with torch.no_grad():
+        layers.norm.weight.uniform_(0.5, 3)
+        layers.norm.bias.uniform_(-1, 1)
+    return layers.to(memory_format=torch.channels_last)
+
+
+def learnt_from(layers, images, *, short=True):
+    """Return the output, the gradients and the statistics after a step."""
+    images = images.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=short):
+        output = layers(images)
+    weights = torch.linspace(-1, 1, output.numel()).view_as(output)
+    (output.float() * weights).sum().backward()
+    gradients = {name: p.grad.float() for name, p in layers.named_parameters()}
+    statistics = {name: b.float() for name, b in layers.named_buffers()}
+    return {"output": output.detach().float(), "images": images.grad} | gradients | statistics
+
+
+def error(found, truth):
+    return float((found - truth).norm() / truth.norm().clamp_min(1e-12))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_it_is_as_near_to_float32_as_bfloat16_is(name):
+    plain = made(**LAYERS[name])
+    fused, exact = copy.deepcopy(plain), copy.deepcopy(plain)
+    fuse(fused)
+    images = torch.randn(6, LAYERS[name]["in_channels"], 20, 20).contiguous(memory_format=torch.channels_last)
+    truth = learnt_from(exact, images, short=False)
+    ours, theirs = learnt_from(fused, images), learnt_from(plain, images)
+    assert ours.keys() == theirs.keys()
+    for key, value in truth.items():
+        assert error(ours[key], value) <= max(1.5 * error(theirs[key], value), 0.004), key
+
+
+def test_large_maps_are_worked_on_in_slices():
+    plain = made(in_channels=64, out_channels=64, kernel_size=3, groups=64)
+    fused = copy.deepcopy(plain)
+    fuse(fused)
+    images = torch.randn(5, 64, 128, 128).contiguous(memory_format=torch.channels_last)  # 2 MiB each
+    ours, theirs = learnt_from(fused, images), learnt_from(plain, images)
+    for key, value in theirs.items():
+        assert error(ours[key], value) < 0.01, key
+
+
+def test_moments_are_differentiated_as_torch_does():
+    rows = (3 + torch.randn(500, 7)).requires_grad_()
+    of_mean, of_covariance = torch.randn(7), torch.randn(7, 7)
+    centred = rows - rows.mean(0)
+    ((rows.mean(0) * of_mean).sum() + (centred.t() @ centred / 500 * of_covariance).sum()).backward()
+    expected, rows.grad = rows.grad, None
+    mean, covariance = _Moments.apply(rows)
+    ((mean * of_mean).sum() + (covariance * of_covariance).sum()).backward()
+    torch.testing.assert_close(rows.grad, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_names_and_values_stay_and_judging_too():
+    network = fg.create_model("mobilenet_v2", num_classes=3, width=0.25).eval()
+    images = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        before, weights = network(images), copy.deepcopy(network.state_dict())
+        fuse(network)
+        assert torch.equal(network(images), before)
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+def test_a_copy_learns_by_itself():
+    network = made(**LAYERS["depthwise"])
+    fuse(network)
+    twin = copy.deepcopy(network)
+    learnt_from(twin, torch.randn(4, 16, 8, 8))
+    assert int(twin.norm.num_batches_tracked) == 1 and int(network.norm.num_batches_tracked) == 0
+    assert network.conv.weight.grad is None
+
+
+@pytest.mark.parametrize("change", ["frozen statistics", "float32", "without momentum"])
+def test_what_is_not_meant_for_it_is_computed_as_ever(change):
+    plain = made(**LAYERS["widening"])
+    if change == "without momentum":
+        plain.norm.momentum = None
+    fused = copy.deepcopy(plain)
+    fuse(fused)
+    if change == "frozen statistics":
+        plain.norm.eval()
+        fused.norm.eval()
+    images, short = torch.randn(4, 8, 10, 10), change != "float32"
+    ours, theirs = learnt_from(fused, images, short=short), learnt_from(plain, images, short=short)
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+
+
+def test_other_activations_are_left_alone():
+    layers = made(activation=nn.SiLU, in_channels=8, out_channels=48)
+    fuse(layers)
+    assert "forward" not in vars(layers)
