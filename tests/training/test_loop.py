@@ -169,7 +169,7 @@ def test_averaged_weights_are_those_that_answer():
 
 def test_the_best_network_is_returned_not_the_last():
     seen, validation = [], digits(60, start=200)
-    made = learning(epochs=6, lr=0.9, momentum=0.95, on_epoch=seen.append, validation=validation)
+    made = learning(epochs=6, lr=0.9, momentum=0.97, on_epoch=seen.append, validation=validation)
     result = made.run()
     found = judge_pictures(result, validation, made.lesson, OneProcess())
     scores = [(epoch.validation_top1, epoch.validation_loss) for epoch in seen]
