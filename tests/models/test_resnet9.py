@@ -77,7 +77,7 @@ def test_the_classifier_takes_an_eighth_of_each_maps_largest_number():
 )
 def test_width_multiplies_every_channel_count(width, channels):
     network = on_meta(width=width)
-    found = [network.stem.conv, *(stage.conv.conv for stage in network.stages)]
+    found = [network.stem.conv, *(stage.conv for stage in network.stages)]
     assert [conv.out_channels for conv in found] == channels
     assert network.classifier.in_features == channels[-1]
 

@@ -15,7 +15,7 @@ from fieldguide.models import register_model
 STEM_CHANNELS = 64
 STAGE_CHANNELS = (128, 256, 512)  # before widening: of 16, 8 and 4 px
 RESIDUAL_STAGES = (True, False, True)
-LOGIT_SCALE = 1 / 8  # the largest of a map's numbers are large: unscaled logits would begin too sure
+LOGIT_SCALE = 1 / 8  # Page's
 
 _ConvNormAct = partial(ConvNormAct, kernel_size=3, activation=partial(nn.ReLU, inplace=True))
 
@@ -52,11 +52,15 @@ class ResNet9(nn.Module):
         self.stages = nn.Sequential()
         for stage_channels, residual in zip(STAGE_CHANNELS, RESIDUAL_STAGES, strict=True):
             out_channels = _widened(stage_channels, width)
-            conv = _ConvNormAct(channels, out_channels)
-            stage = nn.Sequential(OrderedDict(conv=conv, pool=nn.MaxPool2d(2)))
+            stage = OrderedDict[str, nn.Module](
+                conv=nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
+                pool=nn.MaxPool2d(2),  # first, as Page came to have it: a quarter is left to normalise
+                norm=nn.BatchNorm2d(out_channels),
+                act=nn.ReLU(inplace=True),
+            )
             if residual:
-                stage.add_module("residual", ResidualPair(out_channels))
-            self.stages.append(stage)
+                stage["residual"] = ResidualPair(out_channels)
+            self.stages.append(nn.Sequential(stage))
             channels = out_channels
         self.classifier = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
 
