@@ -38,11 +38,16 @@ types: $(READY)  ## mypy, strict
 
 check: lint types test  ## all of the above
 
-benchmarks: $(READY)  ## run every benchmark (minutes); needs FIELDGUIDE_DATA or ../shared/data
+benchmarks: $(READY)  ## run every benchmark (two hours); needs FIELDGUIDE_DATA or ../shared/data
 	$(BIN)/python benchmarks/transfer.py
 	$(BIN)/python benchmarks/throughput.py
 	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/models.py
+	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/small_pictures.py
+	$(BIN)/python benchmarks/finetuning.py
+	$(BIN)/python benchmarks/distillation.py
+	$(BIN)/python benchmarks/pretraining.py
 
 clean:           ## remove what make made
 	rm -rf $(VENV) demo

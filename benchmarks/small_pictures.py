@@ -28,6 +28,7 @@ def main() -> None:
         "ours, batch 14": lambda: ours(data, arguments.model, 14),
         "ours, batch 32 as in the recipe lesson": lambda: ours(data, arguments.model, 32),
         "ours, batch 128": lambda: ours(data, arguments.model, 128),
+        "ours, batch 256": lambda: ours(data, arguments.model, 256),
     }
     rates: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in range(arguments.repeats):
