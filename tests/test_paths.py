@@ -5,7 +5,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from fieldguide.paths import cache_folder, expand, neighbours, written_whole
+from fieldguide.paths import cache_folder, expand, found_anywhere, neighbours, written_whole
 
 
 def test_the_cache_is_where_the_variable_says(monkeypatch, tmp_path):
@@ -79,6 +79,16 @@ def test_of_two_that_write_the_same_folder_the_first_wins(tmp_path):
             (early / "weights").write_text("early")
     assert (target / "weights").read_text() == "early"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_path_that_is_there_becomes_absolute_and_a_name_stays_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    for place in ("photos", Path("photos"), "~/photos", "./photos/"):
+        assert found_anywhere(place) == str(tmp_path / "photos")
+    for name in ("digits", "timm:resnet10t", ""):
+        assert found_anywhere(name) == name
 
 
 def test_a_folder_where_a_file_shall_be_is_an_error(tmp_path):

@@ -14,6 +14,16 @@ def expand(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises where there is no such user
 
 
+def found_anywhere(place: str | Path) -> str:
+    """Return an absolute path where there is a file or a folder of that name, so that it is found from any folder.
+
+    Args:
+        place: a path, or a name that means something else where there is no such path.
+    """
+    path = expand(place)
+    return str(path.absolute()) if place and path.exists() else str(place)
+
+
 def cache_folder() -> Path:
     """Return the cache: ``FIELDGUIDE_CACHE`` where that is set, else the user's cache folder. It may not exist."""
     chosen = os.environ.get("FIELDGUIDE_CACHE")

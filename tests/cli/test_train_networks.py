@@ -14,6 +14,7 @@ import time
 import pytest
 
 import fieldguide as fg
+from fieldguide.errors import StoppedError
 from fieldguide.models import create_model
 from fieldguide.weights.tensors import serialise
 
@@ -127,6 +128,45 @@ def test_stopped_by_signals_it_exits_as_shells_have_it_and_goes_on_to_the_same_b
     assert finished.stderr == (
         f"fieldguide: {target} is finished: it is a guide; try: fieldguide evaluate {target} PHOTOS\n"
     )
+
+
+def stop_at_the_third_step(stage, done, total):
+    if stage == "steps" and done == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+TINY = {"size_px": 32, "settings": {"epochs": 2, "batch_size": 4, "precision": "float32"}}
+
+
+@pytest.fixture
+def desk(colours, weights, saved_guide, tmp_path, monkeypatch):
+    """A working directory with photos, weights and a body."""
+    shutil.copytree(colours, tmp_path / "photos")
+    shutil.copy(weights, tmp_path / "some.safetensors")
+    shutil.copytree(saved_guide, tmp_path / "body")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    ("begin", "options"),
+    [
+        (fg.train_network, {"model": "lenet", "engine": "torch-cpu"}),
+        (fg.finetune, {"backbone": "resnet20", "weights": "some.safetensors"}),
+        (fg.finetune, {"backbone": "body/"}),
+        (fg.pretrain, {"model": "resnet9", "arguments": {"width": 0.05}}),
+    ],
+    ids=["from nothing", "fine-tuning a file", "fine-tuning a folder", "without labels"],
+)
+def test_it_goes_on_from_another_folder(run, desk, monkeypatch, begin, options):
+    with pytest.raises(StoppedError, match="go on with"):
+        begin("photos", output="run", on_progress=stop_at_the_third_step, **options, **TINY)
+    (desk / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    result = run("pretrain" if begin is fg.pretrain else "train", "--resume", "../run", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["data"]["name"] == "photos"
 
 
 def test_a_loss_that_is_no_number_is_one_line(run, tmp_path):

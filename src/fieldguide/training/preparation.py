@@ -94,6 +94,7 @@ def prepare_run(
     arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
     job = replace(
         job,
+        data_name=everything.name,
         fingerprint=photos.fingerprint,
         teacher_fingerprints=tuple(map(guide_fingerprint, guides)),
         arithmetic=asdict(arithmetic),

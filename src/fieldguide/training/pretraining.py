@@ -157,11 +157,7 @@ def resume_pretraining(
         )
     processes = find_processes()
     job = processes.once(lambda: load_job(target, without_labels=True))
-    if data is None and not job.data:
-        raise TrainingError(
-            "this run's photos were given as an object; pass them to resume_pretraining(run, data=...)"
-        )
-    images = processes.first_here(lambda: open_unlabelled(data or job.data, data_root=job.data_root))
+    images = processes.first_here(lambda: job.open_images(open_unlabelled)) if data is None else data
     keeper = Keeper(target, interval_s=checkpoint_s)
     return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
 
@@ -276,7 +272,7 @@ def _prepare(
     num_features = classifier.classifier.in_features
     network = Byol(classifier.body, num_features, target_decay=recipe.target_decay)
     arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
-    job = replace(job, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
+    job = replace(job, data_name=everything.name, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
     processes.once(lambda: keeper.keep_job(job.to_dict()))
     prepare(network, arithmetic)
     lesson = Lesson(

@@ -54,6 +54,12 @@ class Backbone:
         return network.eval()
 
 
+def is_folder(name: str) -> bool:
+    """Whether the name of a backbone is the path of one, or of a guide."""
+    is_network = name == DEFAULT_BACKBONE or name.startswith((TORCHVISION_PREFIX, TIMM_PREFIX))
+    return not is_network and is_folder_name(name)
+
+
 def load_backbone(
     name: str = DEFAULT_BACKBONE,
     *,
@@ -88,7 +94,7 @@ def load_backbone(
         from fieldguide.weights.timm_weights import load_timm_weights
 
         loaded, preprocess = load_timm_weights(name, file, size_px)
-    elif name != DEFAULT_BACKBONE and is_folder_name(name):
+    elif is_folder(name):
         if file is not None:
             raise WeightsError(f"{name} has weights of its own; leave --weights out, or name a network")
         loaded, preprocess, name, arguments = read_backbone(expand(name), size_px)

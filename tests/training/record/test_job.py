@@ -42,7 +42,32 @@ def test_a_job_survives_its_way_through_a_file(target):
     assert len(read.open_images()) == 1797
 
 
-@pytest.mark.parametrize("version", [2, 0, None, "1"])
+def test_paths_are_found_from_another_folder_and_names_stay_names(tmp_path, monkeypatch, saved_guide):
+    monkeypatch.chdir(tmp_path)
+    for place in ("photos", "lenet"):
+        (tmp_path / place).mkdir()
+    (tmp_path / "some.safetensors").write_bytes(b"")
+    (tmp_path / "body").symlink_to(saved_guide)
+    on_files = {"data": "photos", "data_root": "sets", "model": "body/", "weights": "some.safetensors"}
+    tuned = replace(JOB, kind="fine-tuning", **on_files).to_dict()
+    assert {name: tuned[name] for name in on_files} == {
+        "data": str(tmp_path / "photos"),
+        "data_root": str(tmp_path / "sets"),
+        "model": str(tmp_path / "body"),
+        "weights": str(tmp_path / "some.safetensors"),
+    }
+    for kind in ("from nothing", "fine-tuning", "without labels"):
+        named = replace(JOB, kind=kind).to_dict()
+        assert (named["data"], named["data_root"], named["weights"]) == ("digits", None, None)
+        assert named["model"] == "lenet", "a network, for the folder of that name is no backbone's"
+    assert replace(JOB, data="").to_dict()["data"] == "", "given as an object"
+
+
+def test_a_set_is_called_what_it_was_called(colours):
+    assert replace(JOB, data=str(colours), data_name="my colours").open_images().name == "my colours"
+
+
+@pytest.mark.parametrize("version", [3, 1, None, "2"])
 def test_a_run_of_another_format_is_refused(target, version):
     change(target, format_version=version)
     message = (

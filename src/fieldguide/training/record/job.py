@@ -1,16 +1,18 @@
 """What a training run is to do, as data: one that starts and one that is resumed both do what their job says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fieldguide.data import ImageSet, open_images
 from fieldguide.errors import TrainingError
+from fieldguide.paths import expand, found_anywhere
 from fieldguide.training.recipe import Recipe, Setting
 from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
+from fieldguide.weights.backbone import is_folder
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +22,9 @@ class Job:
     Args:
         kind: from nothing, by fine-tuning a pretrained body, or from nothing and without labels.
         data: path or name of the set; empty where it was given as an object.
+        data_name: what the set was called when the run began; empty before that.
         data_root: where a named set's files are.
-        model: name of the network.
+        model: name of the network; or the folder of a pretrained backbone.
         weights: file of a pretrained body's weights.
         size_px, fit: of its pictures, where they were asked for.
         arguments: of its factory.
@@ -39,6 +42,7 @@ class Job:
 
     kind: Literal["from nothing", "fine-tuning", "without labels"]
     data: str
+    data_name: str = ""
     data_root: str | None = None
     model: str
     weights: str | None = None
@@ -60,19 +64,31 @@ class Job:
         """Return the recipe."""
         return Recipe().changed(self.recipe)
 
-    def open_images(self) -> ImageSet:
-        """Open the set.
+    def open_images(self, opener: Callable[..., ImageSet] = open_images) -> ImageSet:
+        """Open the set of a run that is taken up again, under the name that it had.
+
+        Args:
+            opener: what opens it.
 
         Raises:
             TrainingError: it was given as an object, and can't be opened again.
         """
         if not self.data:
-            raise TrainingError("this run's photos were given as an object; pass them to resume(run, data=...)")
-        return open_images(self.data, data_root=self.data_root)
+            name = "resume_pretraining" if self.kind == WITHOUT_LABELS else "resume"
+            raise TrainingError(f"this run's photos were given as an object; pass them to {name}(run, data=...)")
+        images = opener(self.data, data_root=self.data_root)
+        return replace(images, name=self.data_name or images.name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the orders as JSON holds them."""
-        return {"format_version": FORMAT_VERSION, **asdict(self)}
+        """Return the orders as JSON holds them: with absolute paths, for a run may go on from another folder."""
+        is_path = self.kind == "fine-tuning" and is_folder(self.model)
+        places = {
+            "data": found_anywhere(self.data),
+            "data_root": None if self.data_root is None else str(expand(self.data_root).absolute()),
+            "model": found_anywhere(self.model) if is_path else self.model,
+            "weights": None if self.weights is None else found_anywhere(self.weights),
+        }
+        return {"format_version": FORMAT_VERSION, **asdict(self), **places}
 
 
 def load_job(target: Path, *, without_labels: bool = False) -> Job:
