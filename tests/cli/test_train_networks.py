@@ -81,6 +81,23 @@ def test_fine_tuning_says_which_guide_stands(run, colours, weights, tmp_path):
     assert fg.load(tmp_path / "x.guide").facts["training"]["comparison"]["kept"] == "frozen"
 
 
+@pytest.mark.parametrize("finetunes", [False, True])
+def test_photos_of_a_val_part_that_judge_epochs_are_not_left_out(run, weights, image_folder, tmp_path, finetunes):
+    counts = {"train": 6, "val": 3, "test": 4}
+    folder = image_folder({f"{part}/{name}": n for part, n in counts.items() for name in ("red", "blue")})
+    (folder / "val" / "red" / "bad.png").write_bytes(b"")
+    network = ("--finetune", "--backbone", "resnet20", "--weights", weights) if finetunes else ("--model", "lenet")
+    how = ("--size", 32, "--lr", "1e-30", "--epochs", 1, "--batch-size", 4, "--set", "precision=float32")
+    result = run("train", folder, *network, *how, "--engine", "torch-cpu", "-o", tmp_path / "x.guide")
+    assert result.returncode == 0, result.stderr
+    judging = "" if finetunes else "6 to judge epochs by, "  # what is fine-tuned no better does not stand
+    assert f"\n2 classes, 12 photos to learn from, {judging}8 held out (as given)\n" in result.stdout
+    assert "left out" not in result.stderr
+    assert "1 photo skipped:\n  val/red/bad.png: empty file\n" in result.stderr
+    facts = fg.load(tmp_path / "x.guide").facts
+    assert facts["data"]["unused"] == 0 and facts["training"]["num_validation"] == 6
+
+
 def wait_for(process, condition):
     deadline = time.monotonic() + 120
     while not condition() and process.poll() is None and time.monotonic() < deadline:

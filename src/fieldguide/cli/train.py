@@ -300,11 +300,13 @@ def _print_guide(guide: "Guide", target: Path) -> None:
     from fieldguide.cli._report import print_evaluation
     from fieldguide.data import SkippedPhoto
 
-    facts = guide.facts["data"]
-    print(
-        f"{len(guide.class_names)} classes, {facts['num_train']} photos to learn from, "
-        f"{facts['num_held_out']} held out ({'as given' if facts['split'] == 'given' else 'by content'})"
-    )
+    facts, training = guide.facts["data"], guide.facts.get("training", {})
+    is_frozen = training.get("comparison", {}).get("kept") == "frozen"  # which learns from all training photos
+    judging = 0 if is_frozen else training.get("num_validation", 0)
+    counts = [f"{facts['num_train'] - judging} photos to learn from", f"{facts['num_held_out']} held out"]
+    counts[1:1] = [f"{judging} to judge epochs by"] if judging else []
+    how = "as given" if facts["split"] == "given" else "by content"
+    print(f"{len(guide.class_names)} classes, {', '.join(counts)} ({how})")
     print()
     if guide.evaluation is not None:
         print_evaluation(guide.evaluation)
@@ -313,12 +315,12 @@ def _print_guide(guide: "Guide", target: Path) -> None:
     else:
         why = "all held-out photos are copies of training photos" if facts["num_held_out"] else "too few photos"
         note(f"{why}: the accuracy is unknown")
-    if "training" in guide.facts:
+    if training:
         print_outcome(guide, target)
     if report := guide.embedder.backbone.weights.report:
         note(f"weights: {report}")
     print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
-    learnt_without_class = guide.facts.get("training", {}).get("num_unlabelled", 0)
+    learnt_without_class = training.get("num_unlabelled", 0)
     if learnt_without_class:
         note(f"photos without a class, learnt from by the teacher's answers: {learnt_without_class}")
     if facts["unlabelled"] > learnt_without_class:

@@ -16,7 +16,7 @@ from fieldguide.training.judge import judge_pictures
 from fieldguide.training.network import Classifier, to_backbone, to_head
 from fieldguide.training.photos.lesson_photos import LessonPhotos
 from fieldguide.training.preparation import Run
-from fieldguide.training.record.facts import data_facts, origin, summary
+from fieldguide.training.record.facts import data_facts, origin, skipped_facts, summary
 from fieldguide.training.record.history import to_csv, verdict
 from fieldguide.training.record.job import Job
 from fieldguide.training.train import train
@@ -104,6 +104,7 @@ def _make_guide(run: Run, network: Classifier, own: Evaluation, on_progress: Pro
             labels=np.concatenate([seen_labels, held_out_labels]),
             held_out=np.arange(len(seen_labels) + len(held_out_labels)) >= len(seen_labels),
             skipped=photos.skipped + embedding.skipped,
+            num_judged_by=len(photos.val_part.images) if photos.val_part else 0,
         ),
         "metrics": summary(evaluation),
     }
@@ -126,4 +127,9 @@ def _frozen_guide(
         on_progress=on_progress,
     )
     training["num_unlabelled"] = 0
-    return replace(guide, facts={**guide.facts, "training": training}, records={**guide.records, **records})
+    data = dict(guide.facts["data"])
+    if photos.val_part:  # by which the two were compared
+        data["unused"] -= len(photos.val_part.images)
+        data["skipped"] = data["skipped"] + skipped_facts(photos.val_part.skipped)
+    facts = {**guide.facts, "data": data, "training": training}
+    return replace(guide, facts=facts, records={**guide.records, **records})

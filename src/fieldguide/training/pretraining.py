@@ -30,7 +30,7 @@ from fieldguide.training.order import seed_of
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
 from fieldguide.training.recipe import Recipe, Setting, load_recipe
-from fieldguide.training.record.facts import origin
+from fieldguide.training.record.facts import origin, skipped_facts
 from fieldguide.training.record.history import OnEpoch, ignore_epoch, to_csv
 from fieldguide.training.record.job import Job, load_job
 from fieldguide.training.record.keeper import INTERVAL_S, JOB, Keeper, start_anew
@@ -244,7 +244,7 @@ def _facts(run: _Run, metrics: dict[str, Any] | None) -> dict[str, Any]:
             "name": photos.everything.name,
             "fingerprint": job.fingerprint,
             "num_train": len(photos.learnt),
-            "skipped": [{"photo": s.name, "reason": s.reason} for s in photos.skipped],
+            "skipped": skipped_facts(photos.skipped),
         },
         "metrics": metrics,
     }

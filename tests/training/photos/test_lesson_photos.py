@@ -39,12 +39,13 @@ def test_the_val_part_judges_epochs_where_there_is_a_test_part(image_folder):
     assert {name.split("/")[0] for name in names(photos.learnt)} == {"train"}
     assert {name.split("/")[0] for name in names(photos.validation)} == {"val"}
     assert {name.split("/")[0] for name in photos.held_out.photo_names} == {"test"}
+    assert photos.val_part is photos.validation and gather(folder, validation=0).val_part is None
 
 
 def test_of_train_and_val_the_val_part_is_held_out(image_folder):
     photos = gather(image_folder({"train/red": 12, "train/blue": 12, "val/red": 4, "val/blue": 4}), validation=0.3)
     assert len(photos.held_out) == 8 and len(photos.learnt) + len(photos.validation) == 24
-    assert {name.split("/")[0] for name in names(photos.validation)} == {"train"}
+    assert {name.split("/")[0] for name in names(photos.validation)} == {"train"} and photos.val_part is None
 
 
 def test_without_validation_all_is_learnt_from(image_folder):

@@ -45,6 +45,13 @@ class LessonPhotos:
     skipped: list[SkippedPhoto]
 
     @property
+    def val_part(self) -> Pictures | None:
+        """The pictures to judge epochs by, where they are the set's own val part."""
+        if self.validation is None or not (self.validation.images.parts == "val").all():
+            return None
+        return self.validation
+
+    @property
     def labelled(self) -> Pictures:
         """What is learnt from by its class."""
         return self.learnt.select(self.learnt.labels != NO_LABEL)

@@ -4,7 +4,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ def data_facts(
     labels: npt.NDArray[np.int64],
     held_out: npt.NDArray[np.bool_],
     skipped: Sequence[SkippedPhoto],
+    num_judged_by: int = 0,
 ) -> dict[str, Any]:
     """Return the set's name, what it holds, and a fingerprint that another photo or label would change.
 
@@ -54,6 +55,7 @@ def data_facts(
         labels: (N,) their classes, -1 of one that was learnt from without any.
         held_out: (N,) which of them were held out.
         skipped: those that could not be used.
+        num_judged_by: how many others a network was judged by while it learnt.
     """
     names = images.class_names
     has_class = labels != NO_LABEL
@@ -66,10 +68,15 @@ def data_facts(
         "num_train": int(train.sum()),
         "num_held_out": int(held.sum()),
         "photos": {n: {"train": int(train[k]), "held_out": int(held[k])} for k, n in enumerate(names)},
-        "skipped": [{"photo": s.name, "reason": s.reason} for s in skipped],
+        "skipped": skipped_facts(skipped),
         "unlabelled": unlabelled,
-        "unused": len(everything) - len(images) - unlabelled,
+        "unused": len(everything) - len(images) - unlabelled - num_judged_by,
     }
+
+
+def skipped_facts(skipped: Iterable[SkippedPhoto]) -> list[dict[str, str]]:
+    """Return photos that could not be used, and why, as JSON holds them."""
+    return [{"photo": s.name, "reason": s.reason} for s in skipped]
 
 
 def data_fingerprint(digests: Sequence[bytes], labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
