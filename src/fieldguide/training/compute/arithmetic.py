@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fieldguide.training.compute.depthwise import StridedDepthwiseGradients
+from fieldguide.training.compute.depthwise import DepthwiseGradients
 from fieldguide.training.compute.fused import fuse
 
 Precision = Literal["float32", "bfloat16"]
@@ -30,8 +30,8 @@ class Arithmetic:
     Args:
         precision: of the arithmetic, under autocast.
         channels_last: whether images and filters lie with their channels together.
-        fused: whether layers pass over memory together, and strided depthwise convolutions take their images'
-            gradients another way than oneDNN does; of bfloat16 on a CPU.
+        fused: whether layers pass over memory together, and depthwise convolutions take their images' gradients
+            another way than oneDNN does; of bfloat16 on a CPU.
     """
 
     precision: Precision = "float32"
@@ -115,6 +115,6 @@ def autocast(arithmetic: Arithmetic, device: torch.device) -> Iterator[None]:
     own_gradients = arithmetic.fused and device.type == "cpu" and torch.is_grad_enabled()
     with (
         torch.autocast(device.type, torch.bfloat16, enabled=arithmetic.precision == "bfloat16"),
-        StridedDepthwiseGradients() if own_gradients else contextlib.nullcontext(),
+        DepthwiseGradients() if own_gradients else contextlib.nullcontext(),
     ):
         yield
