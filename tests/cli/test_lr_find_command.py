@@ -24,6 +24,13 @@ def test_json(run):
     assert len(facts["rates"]) == len(facts["losses"]) and facts["suggested"] > 0
 
 
+def test_a_teacher_is_learnt_from(run, colours, saved_guide):
+    settings = ("--set", "batch_size=8", "--set", "precision=float32")
+    how = ("lr-find", colours, "--model", "lenet", "--size", 32, "--steps", 10, *settings, "--json")
+    taught, alone = (json.loads(run(*how, *more).stdout) for more in (("--teacher", saved_guide), ()))
+    assert taught["rates"] == alone["rates"] and taught["losses"] != alone["losses"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

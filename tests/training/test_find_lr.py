@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import fieldguide as fg
-from fieldguide.errors import TrainingError
+from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.training.find_lr import suggest
 
 DIGITS = {"model": "multilayer_cnn", "settings": {"precision": "float32"}}
@@ -34,6 +34,20 @@ def test_it_is_the_same_each_time_and_groups_have_their_share():
     settings = {**DIGITS["settings"], "layer_decay": 0.5, "optimiser": "adamw"}
     first, second = (fg.find_lr(some_digits(), model="mlp", settings=settings, steps=12) for _ in range(2))
     assert first == second
+
+
+def test_a_teacher_is_learnt_from(colours, saved_guide):
+    how = {"model": "lenet", "size_px": 32, "steps": 10}
+    settings = {"precision": "float32", "batch_size": 8, "flip": False}
+    alone = fg.find_lr(colours, **how, settings=settings)
+    taught = fg.find_lr(colours, **how, settings={**settings, "temperature": 8}, teachers=[saved_guide])
+    assert taught.losses != alone.losses
+    with pytest.raises(
+        RecipeError, match=r"temperature is 8\.0, which is of learning from a teacher; add --teacher"
+    ):
+        fg.find_lr(colours, **how, settings={**settings, "temperature": 8})
+    with pytest.raises(TypeError, match=r"teachers is 'a\.guide'; it must be a list of paths, even of one"):
+        fg.find_lr(colours, **how, teachers="a.guide")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import typer
 
 from fieldguide.cli._app import app
 from fieldguide.cli._options import AsJson, DataRoot
-from fieldguide.cli._training import Arguments, ModelName, RecipeName, Seed, Settings, Width
+from fieldguide.cli._training import Arguments, ModelName, RecipeName, Seed, Settings, Teachers, Width
 
 
 @app.command()
@@ -20,6 +20,7 @@ def lr_find(
     settings: Settings = None,
     arguments: Arguments = None,
     width: Width = None,
+    teacher: Teachers = None,
     size: Annotated[
         int | None, typer.Option(min=8, max=2048, help="Side of the pictures.", show_default="auto")
     ] = None,
@@ -56,6 +57,7 @@ def lr_find(
             settings=pairs(settings or (), "--set"),
             size_px=size,
             arguments=model_arguments(arguments, width),
+            teachers=teacher or (),
             seed=seed,
             steps=steps,
             data_root=data_root,

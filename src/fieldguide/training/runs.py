@@ -208,6 +208,7 @@ def find_lr(
     size_px: int | None = None,
     fit: Fit | None = None,
     arguments: Mapping[str, Any] | None = None,
+    teachers: Sequence[str | Path] = (),
     seed: int = 0,
     steps: int = STEPS,
     data_root: str | Path | None = None,
@@ -226,13 +227,15 @@ def find_lr(
         size_px: side of the pictures.
         fit: ``crop``, ``pad`` or ``squash``.
         arguments: of the model's factory.
+        teachers: paths of guides to learn from, as of :func:`train_network`.
         seed: of all chance.
         steps: how many rates to try.
         data_root: where a named set's files are, or shall be put.
         on_progress: called as photos and steps are done.
 
     Raises:
-        DataError, RecipeError, TrainingError, WeightsError: as :func:`train_network` and :func:`finetune` do.
+        DataError, RecipeError, GuideError, TrainingError, WeightsError: as of :func:`train_network` and
+            :func:`finetune`.
     """
     processes = find_processes()
     images = processes.first_here(lambda: open_images(data, data_root=data_root))
@@ -247,6 +250,7 @@ def find_lr(
         arguments=dict(arguments or {}),
         recipe_name=recipe,
         recipe=load_recipe(recipe).recipe.changed({**(settings or {}), "compile": False}).to_dict(),
+        teachers=_places(teachers),
         seed=seed,
     )
     with processes.together():
