@@ -3,10 +3,12 @@
 Each ``check_`` runs in both; what comes of it is printed as JSON by the first.
 """
 
+import contextlib
 import copy
 import json
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from torch.nn import functional as F
 from fieldguide.data import open_images
 from fieldguide.errors import TrainingError
 from fieldguide.libraries import import_timm
-from fieldguide.training import preparation
+from fieldguide.progress import silent
+from fieldguide.training import preparation, pretraining
 from fieldguide.training.compute.processes import (
     OneProcess,
     Processes,
@@ -30,7 +33,7 @@ from fieldguide.training.compute.processes import (
 from fieldguide.training.compute.synced_batch_norm import sync_batch_norm
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.recipe import load_recipe
-from fieldguide.training.record.history import Epoch
+from fieldguide.training.record.history import Epoch, ignore_epoch
 from fieldguide.training.record.job import Job
 from fieldguide.training.record.keeper import Keeper
 
@@ -183,21 +186,29 @@ def check_the_best_weights_are_everyones_where_nothing_is_kept(processes: Severa
     assert guide.facts["training"]["steps"] > 0
 
 
+@contextlib.contextmanager
+def _in_numbers_of(dtype: torch.dtype) -> Iterator[None]:
+    """Have runs of one's own compute in numbers of a type."""
+    augment, plain = Augmentation.__call__, Augmentation.plain
+
+    def change(*arguments: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        images, targets = augment(*arguments, **options)
+        return images.to(dtype), targets
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (preparation, pretraining):
+            patch.setattr(module, "prepare", lambda network, arithmetic: network.to(dtype))
+        patch.setattr(Augmentation, "__call__", change)
+        patch.setattr(Augmentation, "plain", lambda *arguments: plain(*arguments).to(dtype))
+        yield
+
+
 def _learn(processes: Processes, dtype: torch.dtype, lr: float) -> tuple[dict[str, torch.Tensor], list[Epoch]]:
     """Train a network with batch normalisation in numbers of a type; return its tensors and its epochs."""
     settings = {"epochs": 2, "batch_size": 16, "lr": lr, "shift": 0.1, "clip_norm": 1, "precision": "float32"}
     recipe = load_recipe("baseline").recipe.changed(settings).to_dict()
     job = Job(kind="from nothing", data="", model="resnet20", size_px=32, recipe_name="baseline", recipe=recipe)
-    with pytest.MonkeyPatch.context() as patch:
-        augment, plain = Augmentation.__call__, Augmentation.plain
-
-        def change(*arguments: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-            images, targets = augment(*arguments, **options)
-            return images.to(dtype), targets
-
-        patch.setattr(preparation, "prepare", lambda network, arithmetic: network.to(dtype))
-        patch.setattr(Augmentation, "__call__", change)
-        patch.setattr(Augmentation, "plain", lambda *arguments: plain(*arguments).to(dtype))
+    with _in_numbers_of(dtype):
         run = preparation.prepare_run(job, open_images(sys.argv[2]), Keeper(None), processes)
         run.learning.objective = lambda logits, targets, images: F.cross_entropy(logits, targets)
         run.learning.run()
@@ -213,6 +224,27 @@ def check_a_normalised_network_learns_what_it_learns_in_one_process(processes: S
             assert epoch.validation_top1 == other.validation_top1
             assert epoch.train_loss == pytest.approx(other.train_loss, rel=near)
             assert epoch.validation_loss == pytest.approx(other.validation_loss, rel=near)
+
+
+def _learn_without_labels(processes: Processes) -> dict[str, torch.Tensor]:
+    """Take four steps of BYOL in float64; return the tensors of the network, its predictor and its target."""
+    settings = {"epochs": 1, "batch_size": 16, "precision": "float32", "grey": 0.3, "warmup_epochs": 0}
+    recipe = load_recipe("byol").recipe.changed(settings).to_dict()
+    job = Job(kind="without labels", data="", model="resnet20", size_px=32, recipe_name="byol", recipe=recipe)
+    images = open_images(sys.argv[2])
+    with _in_numbers_of(torch.float64):
+        run = pretraining._prepare(job, images, Keeper(None), processes, on_progress=silent, on_epoch=ignore_epoch)
+        run.learning.objective = lambda outputs, *_: 1 - F.cosine_similarity(*outputs, dim=1).mean()
+        run.learning.run()
+    assert run.learning.state.step == 4
+    return run.learning.network.state_dict()
+
+
+def check_four_steps_without_labels_are_those_of_one_process(processes: SeveralProcesses) -> None:
+    ours, theirs = (_learn_without_labels(each) for each in (processes, OneProcess()))
+    assert ours.keys() == theirs.keys()
+    differences = {name: float((ours[name] - theirs[name]).abs().max()) for name in ours}
+    assert max(differences.values()) < 1e-9, {n: d for n, d in differences.items() if d >= 1e-9}
 
 
 def check_a_search_for_the_learning_rate_ends_alike(processes: SeveralProcesses) -> None:
