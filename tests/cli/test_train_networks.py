@@ -1,5 +1,6 @@
 """``fieldguide train`` with a network from nothing, or one that is fine-tuned, as a process."""
 
+import csv
 import hashlib
 import json
 import os
@@ -79,6 +80,52 @@ def test_fine_tuning_says_which_guide_stands(run, colours, weights, tmp_path):
         re.MULTILINE,
     )
     assert fg.load(tmp_path / "x.guide").facts["training"]["comparison"]["kept"] == "frozen"
+
+
+def test_epochs_are_written_for_tensorboard(run, colours, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    how = (
+        "--size",
+        32,
+        "--epochs",
+        2,
+        "--batch-size",
+        8,
+        "--set",
+        "precision=float32",
+        "--set",
+        "warmup_epochs=0",
+    )
+    command = ("train", colours, "--model", "lenet", *how, "--engine", "torch-cpu", "-o", tmp_path / "x.guide")
+    result = run(*command, "--tensorboard", tmp_path / "logs")
+    assert result.returncode == 0, result.stderr
+    log = events.EventAccumulator(str(tmp_path / "logs")).Reload()
+    with (tmp_path / "x.guide" / "history.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(log.Tags()["scalars"]) == set(rows[0]) - {"epoch", "step"}
+    for name in ("lr", "train_loss", "validation_loss", "validation_top1"):
+        told = [(event.step, event.value) for event in log.Scalars(name)]
+        assert told == [(int(row["step"]), pytest.approx(float(row[name]), rel=1e-4)) for row in rows], name
+
+
+def test_tensorboard_that_is_missing_is_named(run, colours, tmp_path):
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "__init__.py").write_text("raise ImportError('not here')")
+    command = (
+        "train",
+        colours,
+        "--model",
+        "lenet",
+        "--tensorboard",
+        tmp_path / "logs",
+        "-o",
+        tmp_path / "x.guide",
+    )
+    result = run(*command, PYTHONPATH=str(tmp_path))
+    assert result.returncode == 2
+    assert "--tensorboard needs tensorboard, which is not installed; pip install 'fieldguide[tensorboard]'" in (
+        result.stderr
+    )
 
 
 @pytest.mark.parametrize("finetunes", [False, True])

@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
+from safetensors.numpy import load_file
 from torch import nn
 from torch.nn import functional as F
 
 from fieldguide.data import open_images
 from fieldguide.errors import TrainingError
 from fieldguide.libraries import import_timm
+from fieldguide.models import create_model
 from fieldguide.progress import silent
-from fieldguide.training import preparation, pretraining
+from fieldguide.training import finetuning, preparation, pretraining, runs
 from fieldguide.training.compute.processes import (
     OneProcess,
     Processes,
@@ -36,6 +38,7 @@ from fieldguide.training.recipe import load_recipe
 from fieldguide.training.record.history import Epoch, ignore_epoch
 from fieldguide.training.record.job import Job
 from fieldguide.training.record.keeper import Keeper
+from fieldguide.weights.tensors import serialise
 
 CPU = torch.device("cpu")
 
@@ -245,6 +248,31 @@ def check_four_steps_without_labels_are_those_of_one_process(processes: SeveralP
     assert ours.keys() == theirs.keys()
     differences = {name: float((ours[name] - theirs[name]).abs().max()) for name in ours}
     assert max(differences.values()) < 1e-9, {n: d for n, d in differences.items() if d >= 1e-9}
+
+
+def check_fine_tuning_is_that_of_one_process(processes: SeveralProcesses) -> None:
+    def write_weights() -> str:
+        tensors = {name: t.numpy() for name, t in create_model("resnet20", num_classes=0).state_dict().items()}
+        place = Path(sys.argv[1]) / "resnet20.safetensors"
+        place.write_bytes(serialise(tensors))
+        return str(place)
+
+    settings = {"epochs": 2, "batch_size": 16, "lr": 0.01, "precision": "float32"}
+    recipe = load_recipe("finetune").recipe.changed(settings).to_dict()
+    job = Job(kind="fine-tuning", data="", model="resnet20", weights=processes.once(write_weights), size_px=32,
+              recipe_name="finetune", recipe=recipe, engine="torch-cpu")  # fmt: skip
+    images = open_images(sys.argv[2])
+    guides = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetuning, "leads", lambda top1, frozen: True)
+        for each in (processes, OneProcess()):
+            keeper = Keeper(None)
+            guide = runs._carry_out(job, images, keeper, each, on_progress=silent, on_epoch=ignore_epoch)
+            guides.append({"head": guide.head.weight, **guide.backbone.weights.tensors})
+    ours, theirs = guides
+    before = load_file(job.weights)
+    assert max(abs(ours[name] - before[name]).max() for name in before) > 1e-3, "the body learns, too"
+    assert max(abs(ours[name] - theirs[name]).max() for name in theirs) < 1e-4
 
 
 def check_a_search_for_the_learning_rate_ends_alike(processes: SeveralProcesses) -> None:

@@ -16,9 +16,11 @@ from PIL import Image
 import fieldguide as fg
 from fieldguide import launched
 from fieldguide.errors import TrainingError
+from fieldguide.models import create_model
 from fieldguide.training.compute.processes import OneProcess, SeveralProcesses, find_processes, is_first_to_fail
 from fieldguide.training.photos.lesson_photos import LessonPhotos
 from fieldguide.training.preparation import _check_all_see_the_same
+from fieldguide.weights.tensors import serialise
 
 pytest.importorskip("accelerate")
 pytestmark = pytest.mark.xdist_group("several processes")  # two of them keep two cores busy
@@ -125,6 +127,20 @@ def test_two_processes_learn_what_one_does_in_two_parts(plain, folder, tmp_path)
     assert largest_difference(plain, tmp_path / "one") < 1e-5
     np.testing.assert_allclose(history(plain), history(tmp_path / "one"), rtol=1e-5)
     assert (history(plain)[:, 2] == history(tmp_path / "one")[:, 2]).all(), "of 37 photos, a share is a share"
+
+
+def test_where_fine_tuning_in_two_processes_is_no_better_the_frozen_guide_stands(folder, tmp_path):
+    weights = tmp_path / "resnet20.safetensors"
+    tensors = {name: t.numpy() for name, t in create_model("resnet20", num_classes=0).state_dict().items()}
+    weights.write_bytes(serialise(tensors))
+    how = ("--backbone", "resnet20", "--weights", weights, "--size", 32, "--engine", "torch-cpu")
+    learning = ("--epochs", 1, "--lr", "1e-30", "--batch-size", 16, "--set", "precision=float32")
+    result = train(folder, "--finetune", *how, *learning, "-o", tmp_path / "tuned")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("the frozen guide stands: of 37 validation photos") == 1
+    plain = train(folder, *how, "-o", tmp_path / "plain", launcher=())
+    assert plain.returncode == 0, plain.stderr
+    assert largest_difference(tmp_path / "tuned", tmp_path / "plain") == 0
 
 
 # Interruptions
