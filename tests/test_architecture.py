@@ -34,7 +34,7 @@ ALLOWED = {
     "guide":        BASE | {"data", "weights", "embed", "evaluate", "head", "guide_format"},
     "ensembles":    BASE | {"data", "evaluate", "guide"},
     "training":     BASE | {"cost", "data", "embed", "ensembles", "evaluate", "guide", "guide_format", "head",
-                            "introspection", "models", "report", "weights"},
+                            "introspection", "layers", "models", "report", "weights"},
     "compare":      BASE | {"cost", "data", "introspection", "models", "training"},
     "cli":          BASE | {"compare", "cost", "data", "embed", "ensembles", "evaluate", "feature_maps",
                             "guide", "guide_format", "introspection", "models", "report", "training", "weights"},

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from fieldguide.layers import ScaleShift
 from fieldguide.models import MODELS, create_model
 from fieldguide.training.network import Classifier
 from fieldguide.training.optimiser import layer_depths, make_optimiser, parameter_groups
 from fieldguide.training.recipe import Recipe
-from fieldguide.training.schedule import LR_SCALE
+from fieldguide.training.schedule import LR_SCALE, Schedule
 
 
 @pytest.fixture
@@ -46,6 +47,32 @@ def test_each_layer_learns_slower_than_the_next(network):
     assert powers == [0.5**n for n in range(len(powers))]
     assert max(deepest.values()) == 0.25
     assert found["body.stem.0.weight"] <= found["body.stages.0.0.weight"] / 2
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.5])
+def test_single_numbers_of_fixup_learn_at_a_tenth_of_their_layer_s_rate(layer_decay):
+    network = create_model("resnet20", fixup=True)
+    classifier, network.classifier = network.classifier, nn.Identity()
+    network = Classifier(network, classifier)
+    found, depths = shares(network, layer_decay), layer_depths(network)
+    assert found.keys() == {name for name, _ in network.named_parameters()}
+    last, scalars = depths["classifier.weight"], 0
+    for name, parameter in network.named_parameters():
+        of_layer = layer_decay ** (last - depths[name])
+        scalars += parameter.numel() == 1
+        assert found[name][1] == pytest.approx(of_layer / 10 if parameter.numel() == 1 else of_layer), name
+    assert scalars > 40
+
+
+def test_the_rate_of_fixup_s_numbers_stays_a_tenth_as_it_falls():
+    network = nn.Sequential(ScaleShift(), nn.Linear(1, 1))
+    recipe = Recipe(lr=0.3, warmup_epochs=0)
+    optimiser = make_optimiser(network, recipe)
+    schedule = Schedule(optimiser, recipe, total_steps=10, steps_per_epoch=5)
+    for step in (0, 5, 9):
+        highest = schedule.set(step, [])
+        rates = sorted({group["lr"] for group in optimiser.param_groups})
+        assert rates == pytest.approx([highest / 10, highest])
 
 
 def test_frozen_parameters_are_left_out(network):

@@ -5,9 +5,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from fieldguide.layers import ScaleShift, Shift
 from fieldguide.libraries import import_timm
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import LR_SCALE
+
+_FIXUP_SHARE = 0.1  # of the learning rate, for the single numbers of networks without normalisation
 
 
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -30,19 +33,20 @@ def parameter_groups(network: nn.Module, *, weight_decay: float, layer_decay: fl
 
     Vectors and single numbers (biases, norms) are not decayed. The classifier learns at the full rate, the last
     block of the body at ``layer_decay`` of it, the one before at its square, and so on (Howard and Ruder, 2018,
-    https://arxiv.org/abs/1801.06146, section 3.2).
+    https://arxiv.org/abs/1801.06146, section 3.2). The single numbers that stand for normalisation in Fixup
+    networks learn at a tenth of their layer's rate (Zhang et al., 2019, https://arxiv.org/abs/1901.09321).
     """
     depths = layer_depths(network)
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    modules = [module for module in network.modules() if isinstance(module, Shift | ScaleShift)]
+    of_fixup = {id(parameter) for module in modules for parameter in module.parameters()}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        decays, depth = parameter.ndim > 1, depths[name]
-        scale = layer_decay ** (max(depths.values()) - depth)
-        decay = weight_decay if decays else 0.0
-        group = groups.setdefault(
-            (depth if layer_decay < 1 else 0, decays), {"params": [], "weight_decay": decay, LR_SCALE: scale}
-        )
+        decay = weight_decay if parameter.ndim > 1 else 0.0
+        share = layer_decay ** (max(depths.values()) - depths[name])
+        share *= _FIXUP_SHARE if id(parameter) in of_fixup else 1.0
+        group = groups.setdefault((share, decay), {"params": [], "weight_decay": decay, LR_SCALE: share})
         group["params"].append(parameter)
     return list(groups.values())
 
