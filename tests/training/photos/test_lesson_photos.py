@@ -103,7 +103,17 @@ def test_a_val_part_of_which_no_photo_can_be_used_is_refused(image_folder):
     folder = image_folder({f"{part}/{name}": 3 for part in ("train", "val", "test") for name in BOTH})
     for photo in (folder / "val").rglob("*.png"):
         photo.write_bytes(b"")
-    with pytest.raises(
-        DataError, match=r"photos: no photo of the val part can be used .*empty file.*validation=0"
-    ):
+    message = (
+        r"photos: no photo of the val part can be used \(val/.*: empty file.*\); mend them, or set validation=0"
+    )
+    with pytest.raises(DataError, match=message):
         gather(folder)
+
+
+def test_a_val_part_without_classes_is_refused(image_folder):
+    counts = {f"{part}/{name}": 3 for part in ("train", "test") for name in BOTH}
+    folder = image_folder({**counts, "val": 2})
+    message = r"photos: no photo of the val part can be used \(none has a class\); mend them, or set validation=0"
+    with pytest.raises(DataError, match=message):
+        gather(folder)
+    assert gather(folder, validation=0).validation is None

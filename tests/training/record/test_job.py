@@ -97,6 +97,9 @@ def test_where_there_is_no_run_it_says_what_was_expected(tmp_path, saved_guide):
     message = "none holds no unfinished run; expected the folder that 'fieldguide train -o' names"
     with pytest.raises(TrainingError, match=message):
         load_job(tmp_path / "none")
+    message = "none holds no unfinished run; expected the folder that 'fieldguide pretrain -o' names"
+    with pytest.raises(TrainingError, match=message):
+        load_job(tmp_path / "none", without_labels=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="file holds no unfinished run"):
         load_job(tmp_path / "file")
