@@ -21,6 +21,7 @@ from fieldguide.training.network import Classifier, Plan, build_network, plan_ne
 from fieldguide.training.order import seed_of
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.lesson_photos import LessonPhotos, gather_photos
+from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.record.history import OnEpoch, ignore_epoch
 from fieldguide.training.record.job import Job
@@ -83,7 +84,7 @@ def prepare_run(
         strict=job.strict,
         on_progress=on_progress,
     )
-    _check_all_see_the_same(photos, processes)
+    check_all_see_the_same(photos, processes)
     if job.fingerprint and job.fingerprint != photos.fingerprint:
         raise TrainingError(
             f"the photos of {everything.name} have changed since this run began (their fingerprint was "
@@ -123,7 +124,7 @@ def prepare_run(
     return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)
 
 
-def _check_all_see_the_same(photos: LessonPhotos, processes: Processes) -> None:
+def check_all_see_the_same(photos: LessonPhotos | UnlabelledPhotos, processes: Processes) -> None:
     """Make sure that all processes, which may run on several machines, found the same photos.
 
     Raises:

@@ -17,9 +17,10 @@ import fieldguide as fg
 from fieldguide import launched
 from fieldguide.errors import TrainingError
 from fieldguide.models import create_model
+from fieldguide.training import pretraining
 from fieldguide.training.compute.processes import OneProcess, SeveralProcesses, find_processes, is_first_to_fail
 from fieldguide.training.photos.lesson_photos import LessonPhotos
-from fieldguide.training.preparation import _check_all_see_the_same
+from fieldguide.training.preparation import check_all_see_the_same
 from fieldguide.weights.tensors import serialise
 
 pytest.importorskip("accelerate")
@@ -251,11 +252,17 @@ def test_photos_that_differ_between_machines_are_refused():
         everything = type("Set", (), {"name": "photos/"})
 
     photos: LessonPhotos = Photos()
-    _check_all_see_the_same(photos, OneProcess())
+    check_all_see_the_same(photos, OneProcess())
     with pytest.raises(
         TrainingError, match=r"2 processes see different photos of photos/ \(process 1 .*0123456789ab"
     ):
-        _check_all_see_the_same(photos, _Elsewhere())
+        check_all_see_the_same(photos, _Elsewhere())
+
+
+def test_without_labels_photos_that_differ_between_machines_are_refused_too(folder, monkeypatch):
+    monkeypatch.setattr(pretraining, "find_processes", _Elsewhere)
+    with pytest.raises(TrainingError, match=r"2 processes see different photos of .*photos \(process 1"):
+        pretraining.pretrain(folder, model="resnet20", size_px=32)
 
 
 # Who is who
