@@ -72,6 +72,17 @@ def test_the_classifier_takes_an_eighth_of_each_maps_largest_number():
         assert_close(network(images), maxima / 8)
 
 
+def test_mirrored_it_answers_a_picture_and_its_mirror_image_alike():
+    network, images = resnet9(width=0.125, mirrored=True).eval(), torch.randn(2, 3, 16, 16)
+    plain = resnet9(width=0.125).eval()
+    plain.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        assert_close(network(images), (plain(images) + plain(images.flip(-1))) / 2)
+        assert_close(network(images), network(images.flip(-1)))
+        network.train(), plain.train()
+        assert torch.equal(network(images), plain(images)), "it learns from what it is given"
+
+
 @pytest.mark.parametrize(
     ("width", "channels"), [(2.0, [128, 256, 512, 1024]), (0.5, [32, 64, 128, 256]), (0.001, [1, 1, 1, 1])]
 )

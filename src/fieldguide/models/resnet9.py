@@ -43,10 +43,11 @@ class ResNet9(nn.Module):
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, *, num_classes: int, in_channels: int, width: float) -> None:
+    def __init__(self, *, num_classes: int, in_channels: int, width: float, mirrored: bool) -> None:
         check_arguments(num_classes=num_classes, in_channels=in_channels, width=width)
         super().__init__()
         self.input_size = InputSize(8)
+        self.mirrored = mirrored
         channels = _widened(STEM_CHANNELS, width)
         self.stem = _ConvNormAct(in_channels, channels)
         self.stages = nn.Sequential()
@@ -75,9 +76,14 @@ class ResNet9(nn.Module):
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        maxima = self.forward_features(images).amax(dim=(2, 3))
+        maxima = self._maxima(images)
+        if self.mirrored and not self.training:
+            maxima = (maxima + self._maxima(images.flip(-1))) / 2
         logits: Tensor = self.classifier(maxima * LOGIT_SCALE)
         return logits
+
+    def _maxima(self, images: Tensor) -> Tensor:
+        return self.forward_features(images).amax(dim=(2, 3))
 
 
 def _widened(channels: int, width: float) -> int:
@@ -91,7 +97,7 @@ def _widened(channels: int, width: float) -> int:
     year=2018,
     source="https://github.com/davidcpage/cifar10-fast",
 )
-def resnet9(*, num_classes: int = 10, in_channels: int = 3, width: float = 1.0) -> ResNet9:
+def resnet9(*, num_classes: int = 10, in_channels: int = 3, width: float = 1.0, mirrored: bool = False) -> ResNet9:
     """ResNet-9. Images (N, in_channels, H, W) float32, at least 8 px -> logits (N, num_classes).
 
     Page multiplies the logits of a classifier without bias by 1/8. Here it has one, as everywhere in this package,
@@ -101,8 +107,10 @@ def resnet9(*, num_classes: int = 10, in_channels: int = 3, width: float = 1.0) 
         num_classes: how many logits; 0 gives the scaled maxima (N, 512 * width) instead.
         in_channels: channels of the images.
         width: what every channel count is multiplied by; half of it does about a quarter of the arithmetic.
+        mirrored: whether the trained network looks at the mirror image too and answers with the mean, as the
+            speed-runs do; that takes twice as long, and mirrored letters or digits are something else.
 
     Raises:
         ValueError: num_classes is below 0, in_channels below 1, or width is not positive.
     """
-    return ResNet9(num_classes=num_classes, in_channels=in_channels, width=width)
+    return ResNet9(num_classes=num_classes, in_channels=in_channels, width=width, mirrored=mirrored)
