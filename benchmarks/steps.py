@@ -25,7 +25,7 @@ def main(way: str, model: str, size_px: int, batch_size: int) -> None:
     if way == "ours":
         keep_freed_memory()
         arithmetic = choose_arithmetic(network, (batch_size, 3, size_px, size_px), device)
-        prepare(network, arithmetic)
+        prepare(network, arithmetic, device)
         images = images.contiguous(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, fused=True if way == "ours" else None)
     times = []

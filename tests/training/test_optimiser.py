@@ -98,6 +98,19 @@ def test_without_momentum_there_is_nothing_to_look_ahead_along(network):
     assert made.param_groups[0]["nesterov"] is False
 
 
+def test_a_block_is_one_layer_whatever_it_consists_of():
+    with torch.device("meta"):
+        network = create_model("efficientnet_lite0", num_classes=3)
+    classifier, network.classifier = network.classifier, nn.Identity()
+    depths = layer_depths(Classifier(network, classifier))
+    of_stem, of_last_conv = (
+        {depth for name, depth in depths.items() if name.startswith(f"body.{part}.")}
+        for part in ("stem", "last_conv")
+    )
+    assert (of_stem, of_last_conv, depths["classifier.weight"]) == ({0}, {17}, 18)  # 16 blocks between
+    assert sorted(set(depths.values())) == list(range(19))
+
+
 @pytest.mark.parametrize("name", MODELS.names())
 def test_depths_rise_from_stem_to_classifier_in_every_network(name):
     with torch.device("meta"):

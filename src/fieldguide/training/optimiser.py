@@ -67,9 +67,9 @@ def layer_depths(network: nn.Module) -> dict[str, int]:
 def _units(name: str, module: nn.Module) -> list[str]:
     """Return the names of the layers that a module consists of: containers are opened, blocks are not."""
     children = list(module.named_children())
-    is_container = isinstance(module, (nn.Sequential, nn.ModuleList)) or name == "body"
+    is_container = type(module) in (nn.Sequential, nn.ModuleList) or name == "body"  # a block may be a Sequential
     if not (is_container and children):
-        return [name]
+        return [name] if list(module.parameters()) else []
     return [unit for child_name, child in children for unit in _units(f"{name}.{child_name}", child)]
 
 

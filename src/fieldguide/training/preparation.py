@@ -90,7 +90,10 @@ def prepare_run(
             f"the photos of {everything.name} have changed since this run began (their fingerprint was "
             f"{job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them back, or start a new run"
         )
-    head = None if backbone is None else processes.once(lambda: solve_head(backbone, photos, on_progress))
+    head = None
+    if backbone is not None:
+        is_balanced = recipe.balance != "none"
+        head = processes.once(lambda: solve_head(backbone, photos, on_progress, balanced=is_balanced))
     network = _network(job, plan, backbone, head, len(photos.images.class_names))
     arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
     job = replace(
@@ -101,7 +104,7 @@ def prepare_run(
         arithmetic=asdict(arithmetic),
     )
     processes.once(lambda: keeper.keep_job(job.to_dict()))
-    prepare(network, arithmetic)
+    prepare(network, arithmetic, processes.device)
     class_names = photos.images.class_names
     lesson = Lesson(
         network=network,

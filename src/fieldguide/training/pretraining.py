@@ -276,7 +276,7 @@ def _prepare(
     arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
     job = replace(job, data_name=everything.name, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
     processes.once(lambda: keeper.keep_job(job.to_dict()))
-    prepare(network, arithmetic)
+    prepare(network, arithmetic, processes.device)
     lesson = Lesson(
         network=network,
         pictures=photos.learnt,

@@ -1,10 +1,12 @@
 """The gradients of depthwise convolutions are those that torch finds, whatever their geometry."""
 
+import copy
+
 import pytest
 import torch
-from torch.nn import functional as F
+from torch import nn
 
-from fieldguide.training.compute.depthwise import DepthwiseGradients
+from fieldguide.training.compute.depthwise import hasten_depthwise
 
 # size, kernel, stride, padding, filters a channel
 GEOMETRIES = [
@@ -18,40 +20,63 @@ GEOMETRIES = [
 ]
 
 
-def gradients(images, weight, bias, stride, padding):
-    inputs = [t.clone().requires_grad_() for t in (images, weight, bias)]
-    output = F.conv2d(*inputs, stride=stride, padding=padding, groups=images.shape[1])
+def gradients(conv, images, *, short):
+    """Return what a convolution makes, and the gradients of its images, filters and biases."""
+    images = images.clone().requires_grad_()
+    conv.zero_grad()
+    with torch.autocast("cpu", torch.bfloat16, enabled=short):
+        output = conv(images)
     (output.float() * torch.linspace(-1, 1, output.numel()).view_as(output)).sum().backward()
-    return [output.detach().float(), *(t.grad.float() for t in inputs)]
+    found = [
+        output.detach().float(),
+        images.grad,
+        *(None if p.grad is None else p.grad for p in conv.parameters()),
+    ]
+    return [value if value is None else value.float() for value in found]
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride", "padding", "multiple"), GEOMETRIES)
 def test_the_gradients_are_those_of_float32(size, kernel, stride, padding, multiple):
-    # numbers that bfloat16 holds exactly
-    images = torch.randint(-4, 5, (3, 4, *size)).float()
-    weight = torch.randint(-4, 5, (4 * multiple, 1, *kernel)).float()
-    bias = torch.randint(-4, 5, (4 * multiple,)).float()
-    expected = gradients(images, weight, bias, stride, padding)
-    with DepthwiseGradients(), torch.autocast("cpu", torch.bfloat16):
-        found = gradients(images, weight, bias, stride, padding)
-    for ours, theirs in zip(found, expected, strict=True):
+    conv = nn.Conv2d(4, 4 * multiple, kernel, stride, padding, groups=4)
+    images = torch.randint(-4, 5, (3, 4, *size)).float()  # numbers that bfloat16 holds exactly
+    with torch.no_grad():
+        for parameter in conv.parameters():
+            parameter.copy_(torch.randint(-4, 5, parameter.shape))
+    expected = gradients(conv, images, short=False)
+    hasten_depthwise(conv)
+    assert all(torch.equal(a, b) for a, b in zip(gradients(conv, images, short=False), expected, strict=True))
+    for ours, theirs in zip(gradients(conv, images, short=True), expected, strict=True):
         assert (ours - theirs).norm() <= 0.01 * theirs.norm()
+
+
+def test_what_is_frozen_gets_no_gradient():
+    conv = nn.Conv2d(4, 4, 3, 2, 1, groups=4)
+    conv.weight.requires_grad_(False)
+    hasten_depthwise(conv)
+    _, of_images, of_weight, of_bias = gradients(conv, torch.randn(2, 4, 9, 9), short=True)
+    assert of_weight is None and of_images.any() and of_bias.any()
+
+
+def test_a_copy_is_hastened_by_itself():
+    conv = nn.Conv2d(4, 4, 3, groups=4)
+    hasten_depthwise(conv)
+    twin = copy.deepcopy(conv)
+    gradients(twin, torch.randn(2, 4, 9, 9), short=True)
+    assert twin.weight.grad is not None and conv.weight.grad is None
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        {"stride": 2, "groups": 1},
-        {"stride": 2, "groups": 2},
-        {"stride": 2, "groups": 4, "dilation": 2},
-        {"stride": 2, "groups": 4, "padding": 3},
-        {"stride": 1, "groups": 4, "padding": "same"},
+        {"groups": 1},
+        {"groups": 2},
+        {"groups": 4, "dilation": 2},
+        {"groups": 4, "padding": 3},
+        {"groups": 4, "padding": "same"},
+        {"groups": 4, "padding": 1, "padding_mode": "reflect"},
     ],
 )
-def test_other_convolutions_are_torchs(arguments):
-    weight = torch.randn(4, 4 // arguments["groups"], 3, 3)
-    images = torch.randn(2, 4, 9, 9).requires_grad_()
-    with DepthwiseGradients():
-        output = F.conv2d(images, weight, **arguments)
-    assert output.dtype == torch.float32 and "_Depthwise" not in type(output.grad_fn).__name__
-    assert torch.equal(output, F.conv2d(images, weight, **arguments))
+def test_other_convolutions_are_left_alone(arguments):
+    conv = nn.Conv2d(4, 4, 3, **arguments)
+    hasten_depthwise(conv)
+    assert "forward" not in vars(conv)

@@ -96,6 +96,46 @@ def test_a_copy_learns_by_itself():
     assert network.conv.weight.grad is None
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_is_frozen_gets_no_gradient(name):
+    layers = made(**LAYERS[name])
+    fuse(layers)
+    layers.conv.weight.requires_grad_(False)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = layers(torch.randn(4, LAYERS[name]["in_channels"], 10, 10))
+    output.float().square().sum().backward()
+    assert layers.conv.weight.grad is None and layers.norm.weight.grad.any()
+
+
+def test_images_far_from_zero_are_normalised_as_well():
+    plain = made(**LAYERS["widening"])
+    fused, exact = copy.deepcopy(plain), copy.deepcopy(plain)
+    fuse(fused)
+    images = (5 + torch.randn(6, 8, 20, 20)).contiguous(memory_format=torch.channels_last)
+    truth = learnt_from(exact, images, short=False)
+    ours, theirs = learnt_from(fused, images), learnt_from(plain, images)
+    for key in ("output", "conv.weight", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"):
+        assert error(ours[key], truth[key]) <= max(1.5 * error(theirs[key], truth[key]), 0.01), key
+
+
+@pytest.mark.parametrize("name", ["widening", "depthwise"])
+def test_one_number_a_channel_is_refused_as_torch_does(name):
+    layers = made(**LAYERS[name])
+    fuse(layers)
+    images = torch.randn(1, LAYERS[name]["in_channels"], 1, 1)
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(ValueError, match="more than 1 value per channel"):
+        layers(images)
+
+
+def test_a_normalisation_that_looks_at_other_processes_is_left_to_it():
+    layers, calls = made(**LAYERS["widening"]), []
+    layers.norm.forward = lambda maps: calls.append(maps.shape) or maps
+    fuse(layers)
+    with torch.autocast("cpu", torch.bfloat16):
+        layers(torch.randn(2, 8, 5, 5))
+    assert calls == [(2, 48, 5, 5)]
+
+
 @pytest.mark.parametrize("change", ["frozen statistics", "float32", "without momentum"])
 def test_what_is_not_meant_for_it_is_computed_as_ever(change):
     plain = made(**LAYERS["widening"])

@@ -1,19 +1,19 @@
-"""What a step computes with: float32 or bfloat16, whichever is faster here, measured and not assumed.
+"""What a step computes with: float32, or bfloat16 where a CPU is measured to be faster, or a GPU has it.
 
 Weights, the optimiser's state and the statistics of batch normalisation are float32 either way.
 """
 
-import contextlib
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from fieldguide.training.compute.depthwise import DepthwiseGradients
+from fieldguide.errors import RecipeError
+from fieldguide.training.compute.depthwise import hasten_depthwise
 from fieldguide.training.compute.fused import fuse
 
 Precision = Literal["float32", "bfloat16"]
@@ -46,7 +46,7 @@ def choose_arithmetic(
     *,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
 ) -> Arithmetic:
-    """Take a few steps with each kind of arithmetic, and return the faster one. The network is left as it was.
+    """Return the faster arithmetic; on a CPU a few steps of each tell. The network is left as it was.
 
     Args:
         network: images -> a tensor of any shape, or several.
@@ -57,15 +57,28 @@ def choose_arithmetic(
     exact = Arithmetic()
     on_cpu = device.type == "cpu"
     short = Arithmetic(precision="bfloat16", fused=on_cpu)
-    if precision != "auto":
-        return exact if precision == "float32" else short
+    if precision == "float32":
+        return exact
+    if precision == "bfloat16":
+        return short
+    if not _has_short(device):
+        return exact
     if not on_cpu:
-        return short if device.type == "cuda" and torch.cuda.is_bf16_supported() else exact
+        return short
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         steps = [_step(network, images_shape, device, candidate) for candidate in (exact, short)]
         seconds = [_seconds(step) for _ in range(_ROUNDS) for step in steps]
     return short if min(seconds[0::2]) > _WORTH_IT * min(seconds[1::2]) else exact
+
+
+def _has_short(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself: emulated, it would be far slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _step(
@@ -75,7 +88,7 @@ def _step(
     count, channels, height, width = images_shape
     count = max(2, min(count, _PIXELS_MEASURED // (height * width)))
     own = copy.deepcopy(network).to(device).train()
-    prepare(own, arithmetic)
+    prepare(own, arithmetic, device)
     images = torch.rand(count, channels, height, width, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
 
@@ -101,20 +114,24 @@ def _seconds(step: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def prepare(network: nn.Module, arithmetic: Arithmetic) -> None:
-    """Lay a network out for its arithmetic, in place. Its parameters keep their names and values."""
+def prepare(network: nn.Module, arithmetic: Arithmetic, device: torch.device) -> None:
+    """Lay a network out for its arithmetic, in place. Its parameters keep their names and values.
+
+    Raises:
+        RecipeError: the device does not have the arithmetic; a run may have begun on another machine.
+    """
+    if arithmetic.precision == "bfloat16" and not _has_short(device):
+        raise RecipeError(
+            f"precision is bfloat16, for which this {device.type} has no instructions; set precision=float32, or "
+            "go on with a run in bfloat16 where it began"
+        )
     if arithmetic.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if arithmetic.fused:
         fuse(network)
+        hasten_depthwise(network)
 
 
-@contextlib.contextmanager
-def autocast(arithmetic: Arithmetic, device: torch.device) -> Iterator[None]:
-    """Give the context for a forward pass."""
-    own_gradients = arithmetic.fused and device.type == "cpu" and torch.is_grad_enabled()
-    with (
-        torch.autocast(device.type, torch.bfloat16, enabled=arithmetic.precision == "bfloat16"),
-        DepthwiseGradients() if own_gradients else contextlib.nullcontext(),
-    ):
-        yield
+def autocast(arithmetic: Arithmetic, device: torch.device) -> torch.autocast:
+    """Return the context for a forward pass."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=arithmetic.precision == "bfloat16")

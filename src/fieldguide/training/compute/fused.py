@@ -5,8 +5,8 @@ each layer. Here a large map is cut into slices that stay in the processor's cac
 them. What is computed is the same; only the rounding differs.
 """
 
-import types
 from collections.abc import Callable, Iterator
+from types import MethodType
 from typing import Any, cast
 
 import torch
@@ -28,7 +28,7 @@ def fuse(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, ConvNormAct) and _range_of(module) and type(module.norm) is nn.BatchNorm2d:
             # a bound method: a copy of the network gets one that is bound to the copy
-            module.forward = types.MethodType(_forward, module)  # type: ignore[method-assign]
+            module.forward = MethodType(_forward, module)  # type: ignore[method-assign]
 
 
 def _range_of(layers: ConvNormAct) -> _Range | None:
@@ -42,14 +42,28 @@ def _range_of(layers: ConvNormAct) -> _Range | None:
 def _forward(layers: ConvNormAct, images: Tensor) -> Tensor:
     conv, norm, clamped = layers.conv, layers.norm, _range_of(layers)
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and clamped
-    if not (norm.training and norm.affine and norm.momentum is not None and torch.is_autocast_enabled("cpu")):
+    if not (_takes_own_statistics(norm) and torch.is_autocast_enabled("cpu")):
         return cast("Tensor", type(layers).forward(layers, images))  # type: ignore[no-untyped-call]
+    if _widens(conv) and _has_spread(images):
+        return _widen(images.bfloat16(), conv.weight, norm, clamped)
+    maps = conv(images)
+    if not _has_spread(maps):
+        return cast("Tensor", layers.act(norm(maps)))  # which says what is wrong
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
-    if _widens(conv):
-        return _widen(images.bfloat16(), conv.weight, norm, clamped)
     normalise: Callable[..., Tensor] = _NormAct.apply
-    return normalise(conv(images), norm.weight, norm.bias, norm, clamped)
+    return normalise(maps, norm.weight, norm.bias, norm, clamped)
+
+
+def _takes_own_statistics(norm: nn.BatchNorm2d) -> bool:
+    """Whether a normalisation is in training, of the usual kind, and looks at this process's batch alone."""
+    is_usual = norm.affine and norm.track_running_stats and norm.momentum is not None
+    return norm.training and is_usual and "forward" not in vars(norm)
+
+
+def _has_spread(maps: Tensor) -> bool:
+    """Whether there is more than one number a channel, which have a variance."""
+    return maps.numel() > maps.shape[1]
 
 
 def _widens(conv: nn.Conv2d) -> bool:
@@ -89,7 +103,7 @@ class _NormAct(torch.autograd.Function):
         passed = torch.ops.aten.hardtanh_backward(gradients[0], output, *ctx.clamped)
         scale = torch.rsqrt(variance + ctx.eps)
         found = torch.ops.aten.native_batch_norm_backward(
-            passed, maps, weight, None, None, mean, scale, True, ctx.eps, [True, True, True]
+            passed, maps, weight, None, None, mean, scale, True, ctx.eps, list(ctx.needs_input_grad[:3])
         )
         return (*found, None, None)
 
@@ -120,6 +134,8 @@ def _widen(images: Tensor, weight: Tensor, norm: nn.BatchNorm2d, clamped: _Range
 
 def _track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
     assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
     norm.running_mean.lerp_(mean, norm.momentum)
     norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
 
@@ -160,8 +176,9 @@ class _ConvClamp(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         maps, filters, output = ctx.saved_tensors
         passed = torch.ops.aten.hardtanh_backward(gradients[0], output, *ctx.clamped)
+        needed = list(ctx.needs_input_grad[:3])
         found = torch.ops.aten.convolution_backward(
-            passed, maps, filters, [len(filters)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, [True, True, True]
+            passed, maps, filters, [len(filters)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, needed
         )
         return (*found, None)
 
