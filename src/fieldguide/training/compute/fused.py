@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from fieldguide.layers import ConvNormAct
 
 _SLICE_BYTES = 4 << 20  # of a map: what the cores' own caches hold together
-_WIDENS = 2  # times as many channels out as in, from which on the statistics are cheaper to get from the input
+# The statistics are cheaper to get from the input where the output has far more channels, and it far more places.
+_WIDENS, _PLACES = 2, 16  # times the channels of the input
 
 _Range = tuple[float, float]
 
@@ -44,7 +45,7 @@ def _forward(layers: ConvNormAct, images: Tensor) -> Tensor:
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and clamped
     if not (_takes_own_statistics(norm) and torch.is_autocast_enabled("cpu")):
         return cast("Tensor", type(layers).forward(layers, images))  # type: ignore[no-untyped-call]
-    if _widens(conv) and _has_spread(images):
+    if _widens(conv) and images.numel() >= _PLACES * images.shape[1] ** 2:
         return _widen(images.bfloat16(), conv.weight, norm, clamped)
     maps = conv(images)
     if not _has_spread(maps):
