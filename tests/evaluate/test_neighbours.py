@@ -50,6 +50,8 @@ def test_features_of_nothing_but_zeros_and_half_precision_are_taken():
         (KNOWN, LABELS[:3], KNOWN, 1, r"known \(4, 2\), labels \(3,\) and features \(4, 2\) don't match"),
         (KNOWN, LABELS, KNOWN[:, :1], 1, r"features \(4, 1\) don't match"),
         (KNOWN[:0], LABELS[:0], KNOWN, 1, "or nothing is known"),
+        (KNOWN, LABELS - 1, KNOWN, 1, "labels are from -1 to 1; with 3 classes they must be from 0 to 2: leave"),
+        (KNOWN, LABELS + 1, KNOWN, 1, "labels are from 1 to 3; with 3 classes"),
         (KNOWN, LABELS, KNOWN, 0, "num_neighbours is 0; it must be 1 or more"),
     ],
 )

@@ -30,12 +30,17 @@ def neighbour_probs(
         num_neighbours: that vote; all, where there are fewer.
 
     Raises:
-        ValueError: the shapes don't match, there is nothing known, or num_neighbours is below 1.
+        ValueError: the shapes don't match, nothing is known, a label is no class, or num_neighbours is below 1.
     """
     if not len(known) or known.shape[1:] != features.shape[1:] or labels.shape != (len(known),):
         raise ValueError(
             f"known {known.shape}, labels {labels.shape} and features {features.shape} don't match, or nothing is "
             "known"
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"labels are from {labels.min()} to {labels.max()}; with {num_classes} classes they must be from 0 to "
+            f"{num_classes - 1}: leave photos without a label out"
         )
     if num_neighbours < 1:
         raise ValueError(f"num_neighbours is {num_neighbours}; it must be 1 or more")
