@@ -27,7 +27,7 @@ def judge_pictures(
 
     Args:
         network: on the processes' device.
-        pictures: at the lesson's full size, or larger, of which the middle is taken.
+        pictures: at the lesson's full size, or larger: they are made smaller.
         lesson: that the pictures belong to.
         processes: that share the work.
         at_most: so many of them, evenly chosen; None for all.

@@ -60,9 +60,19 @@ def test_where_nothing_is_asked_images_are_normalised_as_preprocess_does(channel
     assert channels == 1 or images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_of_larger_pictures_the_plain_images_show_the_middle():
-    large = pictures(side=37)
-    assert torch.equal(augmentation().plain(large), augmentation().plain(large[:, :, 2:34, 2:34]))
+def test_of_larger_pictures_the_plain_images_show_all():
+    values = (torch.arange(32) + 0.5) * 200 / 32
+    images = unnormalised(augmentation().plain(ramps(2, 48)))
+    assert images.shape == (2, 3, 32, 32)
+    assert_close(images[1, 0], values.expand(32, 32), rtol=0, atol=3.0)
+    assert_close(images[1, 1], values.expand(32, 32).T, rtol=0, atol=3.0)
+
+
+def test_of_larger_pictures_each_pixel_counts():
+    """Lines a pixel wide come out grey, and none of them is passed over."""
+    lines = (torch.arange(64) % 2 * 200).to(torch.uint8).expand(1, 3, 64, 64)
+    images = unnormalised(augmentation().plain(lines))
+    assert_close(images[:, :, :, 1:-1], torch.full((1, 3, 32, 30), 100.0), rtol=0, atol=1.0)
 
 
 # Geometry

@@ -74,11 +74,11 @@ class Augmentation:
         self._size_px = preprocess.size_px
 
     def plain(self, pictures: Tensor) -> Tensor:
-        """Pictures uint8 (n, C, S, S) -> images float32 (n, C, H, W) as they are: of larger ones, the middle."""
-        edge = (pictures.shape[-1] - self._size_px) // 2
-        if edge > 0:
-            pictures = pictures[:, :, edge : edge + self._size_px, edge : edge + self._size_px]
-        images = (pictures.to(self._device).float() - self._mean) / self._std
+        """Pictures uint8 (n, C, S, S) -> images float32 (n, C, H, W) as they are: larger ones are made smaller."""
+        images = pictures.to(self._device).float()
+        if images.shape[-1] != self._size_px:
+            images = F.interpolate(images, (self._size_px,) * 2, mode="bilinear", antialias=True)
+        images = (images - self._mean) / self._std
         return images.contiguous(memory_format=torch.channels_last)
 
     def __call__(
