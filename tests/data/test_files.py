@@ -12,6 +12,7 @@ from fieldguide.data import open_photos
 from fieldguide.data.decode import MAX_FILE_BYTES, decode
 from fieldguide.data.files import read_photo, walk
 from fieldguide.errors import DataError, PhotoError
+from fieldguide.guide_format import RUN, RUN_FILES
 
 UNREADABLE = Path("/proc/self/mem")  # a file that is there and can't be read from its start, even by root
 needs_unreadable = pytest.mark.skipif(not UNREADABLE.exists(), reason="needs Linux's /proc")
@@ -143,6 +144,17 @@ def test_a_guide_among_the_photos_is_passed_over(tmp_path):
     for name in ("roses.guide/guide.json", "roses.guide/model.safetensors", "roses/1.jpg", "docs/guide.json"):
         write(tmp_path / name)
     assert list(walk(tmp_path)) == ["docs/guide.json", "roses/1.jpg"]
+
+
+def test_a_training_run_among_the_photos_is_passed_over(tmp_path):
+    for name in RUN_FILES[:2]:
+        write(tmp_path / "roses.guide" / RUN / name)
+    assert list(walk(tmp_path)) == []
+    write(tmp_path / "roses.guide" / RUN / RUN_FILES[2] / "000000100" / "state.json")
+    write(tmp_path / "roses" / "1.jpg")
+    write(tmp_path / "training" / "job.json")
+    write(tmp_path / "training" / "1.jpg")
+    assert list(walk(tmp_path)) == ["roses/1.jpg", "training/1.jpg", "training/job.json"], "a class has that name"
 
 
 def test_photos_without_labels(tmp_path, monkeypatch):

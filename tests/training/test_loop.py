@@ -437,6 +437,14 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(colours, whole, tmp_pat
     monkeypatch.undo()
     fg.resume(tmp_path / "run")
     assert digest(tmp_path / "run") == digest(whole)
+def test_a_run_that_lies_among_its_own_photos_goes_on_and_another_starts(colour_folder, whole, tmp_path):
+    cut_short(colour_folder, colour_folder / "x.guide")
+    cut_short(colour_folder, tmp_path / "another")
+    for target in (colour_folder / "x.guide", tmp_path / "another"):
+        fg.resume(target)
+        assert digest(target) == digest(whole)
+
+
 
 
 def test_a_guide_that_is_there_stays_whole_until_the_new_one_is_finished(colours, saved_guide, whole, tmp_path):

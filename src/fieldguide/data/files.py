@@ -9,7 +9,7 @@ import numpy as np
 
 from fieldguide.data.decode import MAX_FILE_BYTES, SIGNATURE_BYTES, find_decoder
 from fieldguide.data.image_set import NO_LABEL, UNSPLIT, ImageSet
-from fieldguide.data.layout import is_clutter, is_guide, readable
+from fieldguide.data.layout import is_clutter, is_guide, is_run, readable
 from fieldguide.errors import DataError, PhotoError
 from fieldguide.paths import expand
 
@@ -45,8 +45,8 @@ def _open_at_once(path: str, flags: int) -> int:
 def walk(root: Path) -> Iterator[str]:
     """Yield the paths of all files below ``root``, relative, with slashes, in a stable order.
 
-    Links are followed, but never into a folder that they lie in; clutter is passed over, and so are guides, which
-    are often saved beside the photos.
+    Links are followed, but never into a folder that they lie in; clutter is passed over, and so are guides and
+    unfinished training runs, which are often saved beside the photos.
     """
     yield from _walk(os.fspath(root), "", ())
 
@@ -58,7 +58,8 @@ def _walk(folder: str, prefix: str, ancestors: tuple[tuple[int, int], ...]) -> I
         return
     with os.scandir(folder) as scan:
         entries = sorted((e for e in scan if not is_clutter(e.name)), key=lambda e: e.name)
-    if is_guide(entry.name for entry in entries):
+    names = [entry.name for entry in entries]
+    if is_guide(names) or is_run(names):
         return
     for entry in entries:
         if _is_folder(entry):

@@ -25,6 +25,11 @@ def is_guide(names: Iterable[str]) -> bool:
     return {"guide.json", "model.safetensors"} <= set(names)
 
 
+def is_run(names: Iterable[str]) -> bool:
+    """Whether a folder that holds files of these names, and nothing else, is an unfinished training run."""
+    return "job.json" in (found := set(names)) and found <= {"job.json", "history.csv", "checkpoints"}
+
+
 def readable(name: str) -> str:
     """Return a file's name as text that can be printed and stored, whatever bytes it is made of."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
