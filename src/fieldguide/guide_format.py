@@ -116,7 +116,7 @@ def _check_is_a_guide(path: Path) -> None:
     names = _members(path)
     if path.is_dir() == (path.suffix == ".zip") or not names & {FACTS, RUN}:
         raise GuideError(f"{path} already exists and is not a guide; choose another name, such as {path}.guide")
-    own = {FACTS, MODEL, *RECORDS, *_CLUTTER} | ({RUN} if _is_a_run(path / RUN) else set())
+    own = {FACTS, MODEL, *RECORDS, *_CLUTTER} | ({RUN} if is_a_run(path / RUN) else set())
     foreign = sorted(names - own)
     if foreign:
         raise GuideError(
@@ -125,7 +125,7 @@ def _check_is_a_guide(path: Path) -> None:
         )
 
 
-def _is_a_run(folder: Path) -> bool:
+def is_a_run(folder: Path) -> bool:
     """Whether a folder holds a training run and nothing else: a set's own ``training`` is none."""
     return folder.is_dir() and all(p.name in RUN_FILES or p.name.startswith(".") for p in folder.iterdir())
 

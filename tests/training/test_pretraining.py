@@ -218,6 +218,14 @@ def test_nothing_that_is_there_is_lost(plain_photos, tmp_path):
         learn(plain_photos, tmp_path / "file" / "below")
 
 
+def test_photos_in_a_folder_called_training_are_not_taken_for_a_run(plain_photos, tmp_path):
+    photos = shutil.copytree(plain_photos, tmp_path / "data" / "training")
+    before = sorted(photos.iterdir())
+    with pytest.raises(TrainingError, match=r"data/training is no training run, and would be lost; move it, or"):
+        learn(photos, tmp_path / "data")
+    assert sorted(photos.iterdir()) == before
+
+
 # Interruptions
 
 

@@ -14,7 +14,7 @@ from fieldguide.data import ImageSet
 from fieldguide.data.preprocess import Fit
 from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.evaluate import evaluate, neighbour_probs
-from fieldguide.guide_format import RUN
+from fieldguide.guide_format import RUN, is_a_run
 from fieldguide.libraries import keep_freed_memory
 from fieldguide.paths import check_place, expand
 from fieldguide.progress import Progress, silent
@@ -224,7 +224,8 @@ def _write(pretrained: Pretrained, learning: Learning, target: Path | None) -> N
     if target is None:
         return
     write_backbone(target, pretrained.backbone, pretrained.facts, to_csv(learning.state.history))
-    shutil.rmtree(target / RUN, ignore_errors=True)
+    if is_a_run(target / RUN):
+        shutil.rmtree(target / RUN, ignore_errors=True)
 
 
 def _facts(run: _Run, metrics: dict[str, Any] | None) -> dict[str, Any]:

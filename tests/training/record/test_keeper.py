@@ -128,6 +128,19 @@ def test_a_folder_of_photos_called_training_is_not_taken_for_a_run(tmp_path, bes
     assert photo.exists()
 
 
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_what_is_no_run_is_never_removed(tmp_path, is_folder):
+    place = tmp_path / "data" / "training"
+    photo = place / "cat" / "1.jpg" if is_folder else place
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b"a cat")
+    target = tmp_path / "data"
+    message = rf"^{place} is no training run, and would be lost; move it, or choose another name than {target}$"
+    with pytest.raises(TrainingError, match=message):
+        start_anew(target)
+    assert photo.read_bytes() == b"a cat"
+
+
 def test_a_run_beside_something_foreign_is_not_replaced(tmp_path):
     Keeper(tmp_path).keep_job({"seed": 1})
     (tmp_path / "notes.txt").write_text("notes")

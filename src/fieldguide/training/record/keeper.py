@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldguide.errors import TrainingError
-from fieldguide.guide_format import RUN, RUN_FILES
+from fieldguide.guide_format import RUN, RUN_FILES, is_a_run
 from fieldguide.paths import written_whole
 from fieldguide.training.record.checkpoint import BEST, LAST, Checkpoint, read_checkpoint, write_checkpoint
 from fieldguide.training.record.history import Epoch, to_csv
@@ -98,10 +98,10 @@ class Keeper:
 
 
 def start_anew(target: Path) -> None:
-    """Make room for a new run.
+    """Make room for a new run; nothing but what is left of another is ever removed.
 
     Raises:
-        TrainingError: an unfinished run is there.
+        TrainingError: an unfinished run is there, or something else where the run would be kept.
     """
     folder = target / RUN
     if read_job(target) is not None:
@@ -109,7 +109,12 @@ def start_anew(target: Path) -> None:
             f"{target} holds an unfinished run; go on with: {how_to_resume(target)}, or remove it, or choose "
             "another name"
         )
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        if not is_a_run(folder):
+            raise TrainingError(
+                f"{folder} is no training run, and would be lost; move it, or choose another name than {target}"
+            )
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def how_to_resume(target: Path) -> str:
