@@ -11,6 +11,7 @@ from fieldguide.errors import RecipeError, UnknownNameError
 from fieldguide.head import LinearHead
 from fieldguide.models import MODELS, create_model
 from fieldguide.training.finetuning import compare, freeze_parts, pretrained_network
+from fieldguide.training.logistic_regression import fit_head
 from fieldguide.training.recipe import Recipe
 from fieldguide.weights.tensors import serialise
 
@@ -180,3 +181,20 @@ def test_recipes_that_suit_no_fine_tuning_are_refused(colours, weights, settings
 def test_what_is_of_fine_tuning_is_refused_from_nothing(settings, message):
     with pytest.raises(RecipeError, match=message):
         fg.train_network("digits", model="mlp", settings=settings)
+
+
+@pytest.mark.parametrize("balance", ["none", "weights", "sampling"])
+def test_the_head_and_the_frozen_guide_are_balanced_where_the_recipe_balances(
+    image_folder, weights, monkeypatch, balance
+):
+    told = []
+
+    def fit(*arguments, balanced, **options):
+        told.append(balanced)
+        return fit_head(*arguments, balanced=balanced, **options)
+
+    monkeypatch.setattr("fieldguide.training.finetuning.fit_head", fit)
+    folder = image_folder({"red": 24, "blue": 8})
+    guide = finetune(folder, weights, lr=1e-30, balance=balance)
+    assert guide.facts["training"]["comparison"]["kept"] == "frozen"
+    assert told == [balance != "none"] == [guide.facts["head"]["balanced"]]

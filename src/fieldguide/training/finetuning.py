@@ -53,13 +53,16 @@ def leads(top1: float, frozen: Evaluation) -> bool:
     return top1 > frozen.top1 + math.sqrt(frozen.top1 * (1 - frozen.top1) / frozen.num_photos)
 
 
-def solve_head(backbone: Backbone, photos: LessonPhotos, on_progress: Progress = silent) -> LinearHead:
+def solve_head(
+    backbone: Backbone, photos: LessonPhotos, on_progress: Progress = silent, *, balanced: bool = False
+) -> LinearHead:
     """Fit the head on frozen features of the photos to learn from, those that have a class."""
     images = photos.learnt.images
     chosen = images.select(np.isin(np.arange(len(images)), photos.learnt.indices) & (images.labels != NO_LABEL))
     embedding = Embedder(backbone).embed(chosen, on_progress)
     labels = chosen.labels[embedding.indices]
-    return fit_head(embedding.features, labels, len(images.class_names), on_progress=on_progress).head
+    num_classes = len(images.class_names)
+    return fit_head(embedding.features, labels, num_classes, balanced=balanced, on_progress=on_progress).head
 
 
 def pretrained_network(backbone: Backbone, recipe: Recipe, head: LinearHead) -> Classifier:

@@ -121,6 +121,7 @@ def _frozen_guide(
         backbone=job.model,
         weights=job.weights,
         size_px=job.size_px,
+        balanced=job.settings().balance != "none",
         fit=job.fit,
         strict=job.strict,
         engine=job.engine,
