@@ -7,7 +7,7 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fieldguide.training.recipe import Recipe
-from fieldguide.training.schedule import LR_SCALE, Schedule, Stage, stage_of
+from fieldguide.training.schedule import LR_SCALE, Schedule, Stage, count_plateaus, stage_of
 
 
 def schedule(total_steps=100, steps_per_epoch=10.0, **settings):
@@ -90,6 +90,18 @@ def test_a_plateau_divides_as_torch_does(history, patience):
         if count < len(losses):
             rule.step(losses[count])
     assert schedule(**settings)[0].set(77, losses) == made.set(77, losses), "it has no state"
+
+
+@pytest.mark.parametrize("patience", [0, 1, 3])
+def test_plateaus_are_counted_as_torch_counts_them_whatever_the_losses(patience):
+    losses = [1 + 1e-4 * float(x) for x in torch.randn(200, generator=torch.Generator().manual_seed(patience))]
+    losses[20:25], losses[60] = [0.5, 0.5, 0.49999, 0.4, math.nan], math.inf
+    rule = ReduceLROnPlateau(
+        probe := torch.optim.SGD([torch.zeros(1)], lr=1.0), factor=0.5, patience=patience, eps=0
+    )
+    for count, loss in enumerate(losses, 1):
+        rule.step(loss)
+        assert count_plateaus(losses[:count], patience) == round(-math.log2(probe.param_groups[0]["lr"]))
 
 
 def test_one_stage_is_full_size_and_strength():

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 LR_SCALE = "lr_scale"  # timm's name for a group's share of the learning rate
+_LEAST_FALL = 1e-4  # of a loss, as a share, to count as one: torch's
 
 
 class Schedule:
@@ -43,7 +44,9 @@ class Schedule:
             self._by_step.step_update(step + 1 if self._warmup_steps else step)
         else:
             rate = self._recipe.lr * min(1.0, (step + 1) / max(1, self._warmup_steps))
-            rate /= self._recipe.plateau_factor ** self._plateaus(validation_losses)
+            if self._recipe.schedule == "plateau":
+                num_plateaus = count_plateaus(validation_losses, self._recipe.plateau_patience)
+                rate /= self._recipe.plateau_factor**num_plateaus
             for group in self._optimiser.param_groups:
                 group["lr"] = rate * group.get(LR_SCALE, 1.0)
         return max(float(group["lr"]) for group in self._optimiser.param_groups)
@@ -64,18 +67,23 @@ class Schedule:
             return CosineLRScheduler(self._optimiser, **common)
         return PolyLRScheduler(self._optimiser, power=1.0, **common)
 
-    def _plateaus(self, losses: Sequence[float]) -> int:
-        """Return how often the rate was divided: torch's own rule, asked anew each time: it has no state."""
-        if self._recipe.schedule != "plateau" or not losses:
-            return 0
-        import torch
-        from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-        probe = torch.optim.SGD([torch.zeros(1)], lr=1.0)
-        rule = ReduceLROnPlateau(probe, factor=0.5, patience=self._recipe.plateau_patience)
-        for loss in losses:
-            rule.step(loss)
-        return round(-math.log2(probe.param_groups[0]["lr"]))
+def count_plateaus(losses: Sequence[float], patience: int) -> int:
+    """Return how often the losses stopped falling: how often torch's ReduceLROnPlateau divides the rate by then.
+
+    Args:
+        losses: of the epochs so far.
+        patience: epochs without a loss that is lower by a ten-thousandth, before it counts.
+    """
+    lowest, num_waited, num_plateaus = math.inf, 0, 0
+    for loss in losses:
+        if loss < lowest * (1 - _LEAST_FALL):
+            lowest, num_waited = loss, 0
+        else:
+            num_waited += 1
+        if num_waited > patience:
+            num_waited, num_plateaus = 0, num_plateaus + 1
+    return num_plateaus
 
 
 @dataclass(frozen=True)
