@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fieldguide.cost import memory
-from fieldguide.cost.memory import available_bytes, measure_memory
+from fieldguide.cost.memory import available_bytes, measure_memory, total_bytes
 from fieldguide.cost.memory_profile import BatchMemory, MemoryProfile
 from fieldguide.errors import EngineError, UnknownNameError
 
@@ -163,17 +163,21 @@ def test_auxiliary_classifiers_are_trained_too():
 
 
 @linux_only
-def test_what_is_free_is_the_least_that_anyone_leaves(tmp_path):
-    assert 0 < available_bytes() < 1 << 50
+def test_what_is_free_is_the_least_that_anyone_leaves(tmp_path, monkeypatch):
+    assert 0 < available_bytes() < 1 << 50 and available_bytes() < total_bytes() < 1 << 50
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    machine = total_bytes()
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("100\n")
     (tmp_path / "memory" / "memory.limit_in_bytes").write_text("500\n")
     (tmp_path / "memory" / "memory.usage_in_bytes").write_text("120\n")
-    assert memory._free_in_cgroups(tmp_path) == [380]
+    assert (available_bytes(), total_bytes()) == (380, 500)
     (tmp_path / "memory.max").write_text("90\n")
-    assert memory._free_in_cgroups(tmp_path) == [0, 380]
-    assert memory._free_in_cgroups(tmp_path / "none") == []
+    assert (available_bytes(), total_bytes()) == (0, 90)
+    (tmp_path / "memory.max").write_text(f"{1 << 60}\n")
+    (tmp_path / "memory" / "memory.limit_in_bytes").unlink()
+    assert 380 < available_bytes() < total_bytes() == machine
 
 
 def test_a_system_that_does_not_say_is_an_error(monkeypatch):
@@ -184,6 +188,8 @@ def test_a_system_that_does_not_say_is_an_error(monkeypatch):
     monkeypatch.setattr(memory.sys, "platform", "plan9")
     with pytest.raises(EngineError, match="plan9 doesn't say how much memory is free; pass --limit GB"):
         available_bytes()
+    monkeypatch.setattr(memory.os, "sysconf", refuse)
+    assert total_bytes() == 8 << 30
 
 
 def test_nonsense_is_refused_before_any_process_starts(monkeypatch):

@@ -21,7 +21,7 @@ from fieldguide.data import Preprocess
 from fieldguide.errors import StoppedError, TrainingError
 from fieldguide.training.compute.arithmetic import choose_arithmetic
 from fieldguide.training.compute.processes import OneProcess
-from fieldguide.training.judge import is_better, judge_pictures
+from fieldguide.training.judge import at_once, is_better, judge_pictures
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Learning
 from fieldguide.training.network import Classifier
@@ -182,6 +182,10 @@ def test_the_best_network_is_returned_not_the_last():
 def test_of_as_many_right_the_lower_loss_is_better():
     assert is_better((0.9, 2.0), (0.8, 1.0)) and is_better((0.9, 1.0), (0.9, 2.0))
     assert not is_better((0.9, 1.0), (0.9, 1.0)) and not is_better((0.8, 0.1), (0.9, 1.0))
+
+
+def test_of_large_pictures_fewer_are_judged_at_once():
+    assert [at_once(size_px) for size_px in (8, 64, 128, 224, 1024)] == [256, 256, 64, 20, 8]
 
 
 def test_a_part_of_an_epoch_is_a_row_too():
@@ -418,6 +422,14 @@ def test_changed_photos_are_noticed_and_taken_back(colour_folder, whole, tmp_pat
     assert digest(tmp_path / "run") == digest(whole)
 
 
+def test_a_run_that_lies_among_its_own_photos_goes_on_and_another_starts(colour_folder, whole, tmp_path):
+    cut_short(colour_folder, colour_folder / "x.guide")
+    cut_short(colour_folder, tmp_path / "another")
+    for target in (colour_folder / "x.guide", tmp_path / "another"):
+        fg.resume(target)
+        assert digest(target) == digest(whole)
+
+
 def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(colours, whole, tmp_path, monkeypatch):
     from fieldguide.training.record import checkpoint
 
@@ -437,14 +449,6 @@ def test_a_full_disk_ends_the_run_and_room_lets_it_go_on(colours, whole, tmp_pat
     monkeypatch.undo()
     fg.resume(tmp_path / "run")
     assert digest(tmp_path / "run") == digest(whole)
-def test_a_run_that_lies_among_its_own_photos_goes_on_and_another_starts(colour_folder, whole, tmp_path):
-    cut_short(colour_folder, colour_folder / "x.guide")
-    cut_short(colour_folder, tmp_path / "another")
-    for target in (colour_folder / "x.guide", tmp_path / "another"):
-        fg.resume(target)
-        assert digest(target) == digest(whole)
-
-
 
 
 def test_a_guide_that_is_there_stays_whole_until_the_new_one_is_finished(colours, saved_guide, whole, tmp_path):

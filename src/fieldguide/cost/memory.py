@@ -22,6 +22,7 @@ STAGE = "batches"  # of the progress
 MOST_IMAGES = 1_000_000  # of a batch: beyond it torch's indices end, before any memory does
 
 _POLL_S = 0.01
+_CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP_FILES = (  # (limit, usage), of version 2 and of version 1
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
@@ -109,20 +110,29 @@ def available_bytes(device: str = "cpu") -> int:
         if sys.platform == "darwin":
             return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
         raise EngineError(f"{sys.platform} doesn't say how much memory is free; pass --limit GB") from error
-    return min([free, *_free_in_cgroups(Path("/sys/fs/cgroup"))])
+    return min([free, *(max(0, limit - usage) for limit, usage in _cgroups(_CGROUPS))])
 
 
-def _free_in_cgroups(root: Path) -> list[int]:
-    """Return what the control groups of this process leave it, where they set a limit."""
-    free = []
-    for limit_name, usage_name in _CGROUP_FILES:
+def total_bytes() -> int:
+    """Return this machine's memory, 8 GiB where it does not say; or the container's, if that is less."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        machine = 8 << 30
+    return min([machine, *(limit for limit, _ in _cgroups(_CGROUPS))])
+
+
+def _cgroups(root: Path) -> list[tuple[int, int]]:
+    """Return (limit, usage) of the control groups of this process that set a limit."""
+    found = []
+    for names in _CGROUP_FILES:
         try:
-            limit, usage = ((root / name).read_text(encoding="ascii").strip() for name in (limit_name, usage_name))
+            limit, usage = ((root / name).read_text(encoding="ascii").strip() for name in names)
         except OSError:
             continue
         if limit != "max":
-            free.append(max(0, int(limit) - int(usage)))
-    return free
+            found.append((int(limit), int(usage)))
+    return found
 
 
 def resident_bytes(pid: int) -> int:

@@ -12,7 +12,8 @@ from fieldguide.training.compute.processes import Processes
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.photos.pictures import Pictures
 
-_EVALUATED_AT_ONCE = 256
+_FEWEST, _MOST = 8, 256  # pictures evaluated together
+_PIXELS_AT_ONCE = _MOST * 64**2
 
 
 def is_better(ours: tuple[float, float], theirs: tuple[float, float]) -> bool:
@@ -43,6 +44,11 @@ def evenly(pictures: Pictures, at_most: int | None) -> npt.NDArray[np.int64]:
     return np.linspace(0, len(pictures) - 1, count).round().astype(np.int64)
 
 
+def at_once(size_px: int) -> int:
+    """Return how many pictures are evaluated together: the larger they are, the fewer, for memory's sake."""
+    return max(_FEWEST, min(_MOST, _PIXELS_AT_ONCE // size_px**2))
+
+
 def outputs_on(
     network: nn.Module,
     pictures: Pictures,
@@ -54,7 +60,8 @@ def outputs_on(
 ) -> npt.NDArray[np.float32]:
     """Return what a network makes, (n, width), of chosen pictures (n,); see :func:`judge_pictures`."""
     own = chosen[processes.rank :: processes.count]
-    batches = [own[i : i + _EVALUATED_AT_ONCE] for i in range(0, len(own), _EVALUATED_AT_ONCE)]
+    size = at_once(lesson.size_px)
+    batches = [own[i : i + size] for i in range(0, len(own), size)]
     network.eval()
     rows = [torch.zeros((0, width), device=processes.device)]
     with torch.inference_mode(), autocast(lesson.arithmetic, processes.device):

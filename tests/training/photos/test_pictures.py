@@ -9,6 +9,7 @@ import fieldguide as fg
 from fieldguide.data import Preprocess
 from fieldguide.data.image_set import ImageSet, content_digest
 from fieldguide.errors import DataError
+from fieldguide.training.photos import pictures as module
 from fieldguide.training.photos.pictures import load_pictures
 
 SMALL = Preprocess(size_px=32)
@@ -52,8 +53,18 @@ def test_held_and_decoded_on_demand_are_the_same_bits(colours, side):
 def test_what_is_held_has_a_limit(colours):
     images = fg.open_images(colours)
     whole = 36 * 32 * 32 * 3
-    assert load_pictures(images, SMALL, at_most_bytes=whole).held is not None
-    assert load_pictures(images, SMALL, at_most_bytes=whole - 1).held is None
+    on_demand, first = (load_pictures(images, SMALL, at_most_bytes=limit) for limit in (whole - 1, whole))
+    assert on_demand.held is None and first.held is not None
+    for beside, limit in ((on_demand, whole), (first, 2 * whole)):
+        assert load_pictures(images, SMALL, at_most_bytes=limit, beside=beside).held is not None
+        assert load_pictures(images, SMALL, at_most_bytes=limit - 1, beside=beside).held is None
+
+
+def test_by_default_it_is_a_quarter_of_the_memory_that_there_is(colours, monkeypatch):
+    images, whole = fg.open_images(colours), 36 * 32 * 32 * 3
+    for memory, is_held in ((4 * whole, True), (4 * whole - 4, False)):
+        monkeypatch.setattr(module, "total_bytes", lambda memory=memory: memory)
+        assert (load_pictures(images, SMALL).held is not None) == is_held
 
 
 @pytest.mark.parametrize("at_most_bytes", [None, 0])
@@ -92,6 +103,7 @@ def test_a_photo_that_vanishes_later_is_named_with_what_to_do(image_folder):
 def test_some_of_the_pictures(colours, at_most_bytes):
     pictures = load_pictures(fg.open_images(colours), SMALL, at_most_bytes=at_most_bytes)
     some = pictures.select(pictures.labels == 1).select(np.arange(12) % 2 == 0)
+    assert some.held is pictures.held, "nothing is copied"
     assert len(some) == 6 and some.indices.tolist() == list(range(12, 24, 2))
     assert some.digests == pictures.digests[12:24:2] and set(some.labels) == {1}
     (ours,), (theirs,) = some.batches([np.arange(6)]), pictures.batches([some.indices])

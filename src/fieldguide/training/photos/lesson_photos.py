@@ -169,7 +169,7 @@ def _set_apart(
         return training, None
     if (everything.parts == "test").any() and (everything.parts == "val").any():
         given = everything.select((everything.parts == "val") & (everything.labels != NO_LABEL))
-        validation = load_pictures(given, preprocess, strict=strict, on_progress=on_progress)
+        validation = load_pictures(given, preprocess, strict=strict, beside=training, on_progress=on_progress)
         if not len(validation):
             first = "; ".join(f"{s.name}: {s.reason}" for s in validation.skipped[:3])
             raise DataError(
@@ -187,5 +187,5 @@ def _set_apart(
     validation = training.select(mask)
     if training.preprocess != preprocess:  # these are larger, for crops to be taken from
         again = training.images.select(np.isin(np.arange(len(training.images)), validation.indices))
-        validation = load_pictures(again, preprocess, on_progress=on_progress)
+        validation = load_pictures(again, preprocess, beside=training, on_progress=on_progress)
     return training.select(~mask), validation

@@ -1,6 +1,5 @@
 """The pictures that steps learn from: decoded to one size, and held in memory where they fit there."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide import launched
+from fieldguide.cost.memory import total_bytes
 from fieldguide.data import ImageSet, Preprocess, SkippedPhoto
 from fieldguide.data.image_set import content_digest
 from fieldguide.embed.embedder import in_threads
@@ -36,7 +36,8 @@ class Pictures:
         preprocess: how a photo becomes a picture.
         indices: (N,) which photo of the set each picture is.
         digests: (N,) content digest of each.
-        held: all of them, where they fit in memory.
+        held: (M, S, S, C) a picture for each photo of the set, where they fit in memory: those of ``indices`` are
+            valid. Sets that are selected from one another share it.
         skipped: photos that can't be used, and why.
     """
 
@@ -56,11 +57,10 @@ class Pictures:
         return self.images.labels[self.indices]
 
     def select(self, keep: npt.NDArray[np.bool_]) -> "Pictures":
-        """Return the pictures where ``keep`` (N,) is true, in order."""
+        """Return the pictures where ``keep`` (N,) is true, in order; they are not copied."""
         chosen = np.flatnonzero(keep)
-        held = None if self.held is None else self.held if keep.all() else self.held[chosen]
         digests = [self.digests[i] for i in chosen.tolist()]
-        return Pictures(self.images, self.preprocess, self.indices[chosen], digests, held)
+        return Pictures(self.images, self.preprocess, self.indices[chosen], digests, self.held)
 
     def batches(self, batches: Iterable[npt.NDArray[np.int64]]) -> Iterator["Tensor"]:
         """Indices (B,) into the pictures, batch by batch -> tensors uint8 (B, C, S, S), channels last in memory.
@@ -73,7 +73,7 @@ class Pictures:
         if self.held is not None:
             whole = torch.from_numpy(self.held)
             for batch in batches:
-                yield whole[torch.from_numpy(batch)].permute(0, 3, 1, 2)
+                yield whole[torch.from_numpy(self.indices[batch])].permute(0, 3, 1, 2)
             return
         sizes: list[int] = []
 
@@ -104,6 +104,7 @@ def load_pictures(
     *,
     strict: bool = False,
     at_most_bytes: int | None = None,
+    beside: Pictures | None = None,
     on_progress: Progress = silent,
 ) -> Pictures:
     """Look at every photo once: learn what it holds, whether it can be used, and keep its picture if all fit.
@@ -112,17 +113,19 @@ def load_pictures(
         images: photos with labels.
         preprocess: how a photo becomes a picture.
         strict: stop at the first photo that can't be used.
-        at_most_bytes: that pictures may take; by default a quarter of this machine's memory,
+        at_most_bytes: that pictures may take; by default a quarter of this machine's or container's memory,
             that of all processes together.
+        beside: pictures that may be held already, and count among these.
         on_progress: called as photos are done.
 
     Raises:
         DataError: strict, and a photo can't be used.
     """
     side, channels = preprocess.size_px, preprocess.channels
-    own_memory = _memory_bytes() / launched.num_processes_here()
+    own_memory = total_bytes() / launched.num_processes_here()
     budget = _SHARE_OF_MEMORY * own_memory if at_most_bytes is None else at_most_bytes
-    fits = len(images) * side * side * channels <= budget
+    taken = beside.held.nbytes if beside is not None and beside.held is not None else 0
+    fits = taken + len(images) * side * side * channels <= budget
     is_ready = (
         images.pixels is not None and images.pixels.shape[1:3] == (side, side) and _channels(images) == channels
     )
@@ -143,13 +146,12 @@ def load_pictures(
             found.skipped.append(SkippedPhoto(images.photo_names[index], reason))
             continue
         if fits and picture is not None:
-            held[len(indices)] = picture
+            held[index] = picture
         indices.append(index)
         found.digests.append(digest)
     if is_ready and images.pixels is not None:
         held = images.pixels.reshape(len(images), side, side, channels)
-    kept = held[: len(indices)] if fits or is_ready else None
-    return replace(found, indices=np.array(indices, np.int64), held=kept)
+    return replace(found, indices=np.array(indices, np.int64), held=held if fits or is_ready else None)
 
 
 class _Look(NamedTuple):
@@ -175,11 +177,3 @@ def _channels(images: ImageSet) -> int:
     if images.pixels is None:
         return 0
     return images.pixels.shape[3] if images.pixels.ndim == 4 else 1
-
-
-def _memory_bytes() -> int:
-    """Return this machine's memory; 8 GiB where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 << 30

@@ -90,7 +90,7 @@ def gather_unlabelled(
     if has_classes and everything.is_split:
         part = "test" if (everything.parts == "test").any() else "val"
         given = everything.select((everything.parts == part) & (everything.labels != NO_LABEL))
-        held_out = load_pictures(given, larger, strict=strict, on_progress=on_progress)
+        held_out = load_pictures(given, larger, strict=strict, beside=pictures, on_progress=on_progress)
         skipped = skipped + held_out.skipped
     elif has_classes and len(pictures):
         chosen = hold_out(pictures.digests, pictures.labels) & (pictures.labels != NO_LABEL)
