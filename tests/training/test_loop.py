@@ -244,7 +244,7 @@ def test_a_state_survives_json_to_the_bit():
         epoch=1, step=3, size_px=8, lr=0.1, train_loss=1 / 3, validation_loss=None, validation_top1=None,
         photos_per_s=1e9, seconds=0.1 + 0.2,
     )  # fmt: skip
-    state = State(7, [epoch, replace(epoch, epoch=2)], 0.1 + 0.7, 12, 1e-9, 2 / 3, (0.9, 1 / 7))
+    state = State(7, [epoch, replace(epoch, epoch=2)], 0.1 + 0.7, 12, 1e-9, 2 / 3, (0.9, 1 / 7), 6)
     assert State.from_dict(json.loads(json.dumps(state.to_dict()))) == state
     assert State.from_dict(json.loads(json.dumps(State().to_dict()))) == State()
 
@@ -384,6 +384,19 @@ def test_a_damaged_newest_checkpoint_costs_only_its_steps(colours, whole, tmp_pa
     places = sorted((tmp_path / "run" / "training" / "checkpoints").glob("0*"))
     assert [place.name for place in places] == ["000000003", "000000004"]
     (places[1] / "tensors.safetensors").write_bytes(b"torn")
+    fg.resume(tmp_path / "run")
+    assert digest(tmp_path / "run") == digest(whole)
+
+
+@pytest.mark.parametrize("has_last", [True, False])
+def test_the_best_weights_of_a_killed_run_do_not_win(colours, whole, tmp_path, has_last):
+    cut_short(colours, tmp_path / "run")
+    checkpoints = tmp_path / "run" / "training" / "checkpoints"
+    assert list(checkpoints.glob("best-*")), "else this shows nothing"
+    shutil.copytree(checkpoints / "000000004", checkpoints / "best-000000999")  # weights that fit nothing
+    if not has_last:
+        for place in checkpoints.glob("0*"):
+            shutil.rmtree(place)
     fg.resume(tmp_path / "run")
     assert digest(tmp_path / "run") == digest(whole)
 

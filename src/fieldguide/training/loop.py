@@ -206,7 +206,7 @@ class Learning:
         state.loss_sum, state.num_photos, state.learning_s = 0.0, 0, 0.0
         self._on_epoch(epoch)
         if judged is not None and (state.best is None or is_better((judged.top1, judged.log_loss), state.best)):
-            state.best = (judged.top1, judged.log_loss)
+            state.best, state.best_step = (judged.top1, judged.log_loss), state.step
             self._keep(BEST)
         self.processes.once(lambda: self.keeper.keep_history(state.history))
 
@@ -253,7 +253,7 @@ class Learning:
         return Checkpoint(self.state.step, tensors, facts)
 
     def _resume(self) -> None:
-        checkpoint = self.processes.once(self.keeper.last)
+        checkpoint = self.processes.once(self.keeper.take_up)
         if checkpoint is None:
             return
         self.network.load_state_dict(_of(checkpoint.tensors, "network."))
@@ -265,10 +265,9 @@ class Learning:
         self.state = State.from_dict(checkpoint.facts["state"])
 
     def _best(self) -> nn.Module:
-        best = self.processes.once(self.keeper.best) if self.state.best is not None else None
-        network = self.judged
-        if best is not None:
-            network.load_state_dict(best.tensors)
+        network, step = self.judged, self.state.best_step
+        if step is not None:
+            network.load_state_dict(self.processes.once(lambda: self.keeper.best(step)).tensors)
         return network.eval()
 
 

@@ -17,16 +17,19 @@ from fieldguide.training.record.checkpoint import (
     BEST,
     LAST,
     Checkpoint,
+    clear_after,
     flatten_optimiser,
+    read_best,
     read_checkpoint,
     restore_optimiser,
     write_checkpoint,
 )
 
 
-def at(step):
+def at(step, best_step=None):
     """A checkpoint whose tensor says which it is."""
-    return Checkpoint(step, {"weight": torch.full((3,), float(step))}, {"state": {"loss": 0.1 * step}})
+    state = {"loss": 0.1 * step, "best_step": best_step}
+    return Checkpoint(step, {"weight": torch.full((3,), float(step))}, {"state": state})
 
 
 def names(folder):
@@ -57,7 +60,42 @@ def test_the_last_two_and_the_best_are_kept(tmp_path):
         write_checkpoint(tmp_path, at(step), BEST)
     assert names(tmp_path) == ["000000200", "000001000", "best-000000900"]
     assert names(tmp_path / "000000200") == ["state.json", "tensors.safetensors"]
-    assert read_checkpoint(tmp_path).step == 1000 and read_checkpoint(tmp_path, BEST).step == 900
+    assert read_checkpoint(tmp_path).step == 1000 and read_best(tmp_path, 900).step == 900
+
+
+def test_the_best_that_one_of_the_last_two_refers_to_is_kept(tmp_path):
+    write_checkpoint(tmp_path, at(7), BEST)
+    write_checkpoint(tmp_path, at(10, 7))
+    for step in (20, 30):  # killed after either, the run goes on from step 10
+        write_checkpoint(tmp_path, at(step), BEST)
+        assert names(tmp_path) == ["000000010", "best-000000007", f"best-0000000{step}"]
+    write_checkpoint(tmp_path, at(31, 30))
+    write_checkpoint(tmp_path, at(40), BEST)
+    assert names(tmp_path)[2:] == ["best-000000007", "best-000000030", "best-000000040"]
+    write_checkpoint(tmp_path, at(41, 40))
+    (tmp_path / "000000041" / "state.json").write_text("{")
+    write_checkpoint(tmp_path, at(50), BEST)
+    assert names(tmp_path) == ["000000031", "000000041", "best-000000030", "best-000000050"]
+
+
+def test_what_a_killed_run_made_after_a_step_is_cleared_away(tmp_path):
+    for step in (9, 12):
+        write_checkpoint(tmp_path, at(step, 9))
+    for step in (9, 900):
+        write_checkpoint(tmp_path, at(step), BEST)
+    clear_after(tmp_path, 12)
+    assert names(tmp_path) == ["000000009", "000000012", "best-000000009"]
+    clear_after(tmp_path, 9)
+    assert names(tmp_path) == ["000000009", "best-000000009"]
+    clear_after(tmp_path, 0)
+    clear_after(tmp_path / "none", 0)
+    assert names(tmp_path) == []
+
+
+def test_the_best_of_another_step_is_not_taken(tmp_path):
+    write_checkpoint(tmp_path, at(900), BEST)
+    with pytest.raises(TrainingError, match=r"best-000000009 is damaged: .*No such file"):
+        read_best(tmp_path, 9)
 
 
 def test_where_there_is_none_none_is_read(tmp_path):
@@ -138,7 +176,8 @@ def test_a_full_disk_leaves_those_before_and_says_so(tmp_path, monkeypatch, file
     )
     with pytest.raises(TrainingError, match=message):
         write_checkpoint(tmp_path, at(3), kind)
-    assert names(tmp_path) == before and read_checkpoint(tmp_path, kind).step == 2
+    assert names(tmp_path) == before
+    assert (read_best(tmp_path, 2) if kind == BEST else read_checkpoint(tmp_path)).step == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits of resources")

@@ -20,12 +20,12 @@ def at(step):
 
 def test_a_run_is_kept_in_a_folder_of_the_guide(tmp_path):
     keeper = Keeper(tmp_path / "x.guide")
-    assert keeper.last() is None and keeper.best() is None and not (tmp_path / "x.guide").exists()
+    assert keeper.last() is keeper.take_up() is None and not (tmp_path / "x.guide").exists()
     keeper.keep_job({"kind": "từ không", "seed": 1})
     keeper.keep(at(3), BEST)
     keeper.keep(at(4), LAST)
     keeper.keep_history([])
-    assert keeper.last().step == 4 and keeper.best().step == 3
+    assert keeper.last().step == 4 and keeper.best(3).step == 3
     assert read_job(tmp_path / "x.guide") == {"kind": "từ không", "seed": 1}
     run = tmp_path / "x.guide" / "training"
     assert {path.name for path in run.iterdir()} == {"job.json", "history.csv", "checkpoints"}
@@ -42,10 +42,22 @@ def test_without_a_place_the_best_weights_are_copied_to_memory():
     keeper.keep_history([])
     keeper.keep_job({})
     best.tensors["weight"].zero_()  # as the optimiser does, in place
-    assert keeper.best().tensors["weight"].tolist() == [3, 3]
-    assert keeper.last() is None and keeper.folder is None and not keeper.is_due()
+    assert keeper.best(3).tensors["weight"].tolist() == [3, 3]
+    assert keeper.last() is keeper.take_up() is keeper.folder is None and not keeper.is_due()
     assert keeper.last_good() == "no step was kept"
     assert keeper.how_to_go_on(3, 9) == "stopped at step 3 of 9; nothing is kept, for no output was named"
+
+
+@pytest.mark.parametrize("last", [None, 4])
+def test_what_is_taken_up_is_the_newest_and_what_came_after_it_is_gone(tmp_path, last):
+    keeper = Keeper(tmp_path)
+    keeper.keep(at(3), BEST)
+    if last:
+        keeper.keep(Checkpoint(last, {}, {"state": {"best_step": 3}}), LAST)
+    keeper.keep(at(9), BEST)
+    assert (keeper.take_up() or Checkpoint(None, {}, {})).step == last
+    names = sorted(path.name for path in (tmp_path / "training" / "checkpoints").iterdir())
+    assert names == (["000000004", "best-000000003"] if last else [])
 
 
 def test_how_to_go_on_is_a_command_that_a_shell_takes(tmp_path):

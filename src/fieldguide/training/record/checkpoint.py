@@ -2,7 +2,7 @@
 
 checkpoints/000001200/tensors.safetensors    network, optimiser, averaged weights
 checkpoints/000001200/state.json             the step, what was seen so far, the tensors' checksum
-checkpoints/best-000000800/...               likewise: the weights that did best on the validation photos
+checkpoints/best-000000800/...               likewise: weights that did best on the validation photos, by step 800
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from fieldguide.paths import written_whole
 
 FORMAT_VERSION = 1
 LAST, BEST = "", "best-"
-KEPT = {LAST: 2, BEST: 1}
+_KEPT = 2
 _TENSORS, _STATE = "tensors.safetensors", "state.json"
 
 
@@ -42,7 +42,9 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, kind: str = LAST) -> None:
-    """Write a checkpoint, whole or not at all, and clear older ones of its kind away.
+    """Write a checkpoint, whole or not at all, and clear older ones away.
+
+    The last two are kept; of the best weights the new ones, and those that one of the last two refers to.
 
     Args:
         folder: of the checkpoints; made if it is missing.
@@ -71,7 +73,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, kind: str = LAST) -> 
         _settle(folder)
         for draft in folder.glob(".*.tmp"):  # of a run that was killed as it wrote
             shutil.rmtree(draft, ignore_errors=True)
-        for old in _of_kind(folder, kind)[: -KEPT[kind]]:
+        for old in _superseded(folder, kind, checkpoint.step):
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise TrainingError(
@@ -80,21 +82,41 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, kind: str = LAST) -> 
         ) from error
 
 
-def read_checkpoint(folder: Path, kind: str = LAST) -> Checkpoint | None:
-    """Read the newest checkpoint of a kind that is whole; None where there is none.
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read the newest checkpoint to go on from that is whole; None where there is none.
 
     Raises:
         TrainingError: there are some and none is whole, or it was written by a newer fieldguide.
     """
+    places = _of_kind(folder, LAST)
+    return _read_first(places[::-1]) if places else None
+
+
+def read_best(folder: Path, step: int) -> Checkpoint:
+    """Read the best weights of a step.
+
+    Raises:
+        TrainingError: they are damaged or missing, or were written by a newer fieldguide.
+    """
+    return _read_first([folder / f"{BEST}{step:09d}"])
+
+
+def clear_after(folder: Path, step: int) -> None:
+    """Clear away the checkpoints of later steps, of either kind: a run that goes on from here makes its own."""
+    for place in _of_kind(folder, LAST) + _of_kind(folder, BEST):
+        if _step(place) > step:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _read_first(places: list[Path]) -> Checkpoint:
+    """Read the first that is whole."""
     faults = []
-    for place in reversed(_of_kind(folder, kind)):
+    for place in places:
         try:
             return _read(place)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{place} is damaged: {error}")
-    if faults:
-        raise TrainingError(f"{'; '.join(faults)}; start again without --resume")
-    return None
+    raise TrainingError(f"{'; '.join(faults)}; start again without --resume")
 
 
 def _read(place: Path) -> Checkpoint:
@@ -116,6 +138,28 @@ def _read(place: Path) -> Checkpoint:
 def _of_kind(folder: Path, kind: str) -> list[Path]:
     """Return the checkpoints of a kind, the oldest first."""
     return sorted(p for p in folder.glob(f"{kind}[0-9]*") if p.name.removeprefix(kind).isdigit())
+
+
+def _superseded(folder: Path, kind: str, step: int) -> list[Path]:
+    """Return the checkpoints of a kind that are needed no more, now that there is one of this step."""
+    last = _of_kind(folder, LAST)
+    if kind == LAST:
+        return last[:-_KEPT]
+    needed = {step, *map(_best_step, last)}
+    return [place for place in _of_kind(folder, BEST) if _step(place) not in needed]
+
+
+def _step(place: Path) -> int:
+    return int(place.name.removeprefix(BEST))
+
+
+def _best_step(place: Path) -> int | None:
+    """Return the step of the best weights that a checkpoint to go on from refers to, where it does."""
+    try:
+        step: int | None = json.loads((place / _STATE).read_bytes())["state"]["best_step"]
+    except (OSError, ValueError, KeyError, TypeError):  # damaged: nothing goes on from it
+        return None
+    return step
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from fieldguide.training.recipe import Recipe, Setting
 from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
 from fieldguide.weights.backbone import is_folder
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)

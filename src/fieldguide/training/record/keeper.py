@@ -11,7 +11,15 @@ from typing import Any
 from fieldguide.errors import TrainingError
 from fieldguide.guide_format import RUN, RUN_FILES, is_a_run
 from fieldguide.paths import written_whole
-from fieldguide.training.record.checkpoint import BEST, LAST, Checkpoint, read_checkpoint, write_checkpoint
+from fieldguide.training.record.checkpoint import (
+    BEST,
+    LAST,
+    Checkpoint,
+    clear_after,
+    read_best,
+    read_checkpoint,
+    write_checkpoint,
+)
 from fieldguide.training.record.history import Epoch, to_csv
 
 JOB, HISTORY, CHECKPOINTS = RUN_FILES
@@ -61,9 +69,19 @@ class Keeper:
         """Return the checkpoint to go on from."""
         return None if self.folder is None else read_checkpoint(self.folder / CHECKPOINTS)
 
-    def best(self) -> Checkpoint | None:
-        """Return the best weights."""
-        return self._best if self.folder is None else read_checkpoint(self.folder / CHECKPOINTS, BEST)
+    def take_up(self) -> Checkpoint | None:
+        """Return the checkpoint to go on from, and clear away what the run left that was killed after it."""
+        last = self.last()
+        if self.folder is not None:
+            clear_after(self.folder / CHECKPOINTS, last.step if last else 0)
+        return last
+
+    def best(self, step: int) -> Checkpoint:
+        """Return the best weights, which were kept at that step."""
+        if self.folder is not None:
+            return read_best(self.folder / CHECKPOINTS, step)
+        assert self._best is not None and self._best.step == step
+        return self._best
 
     def keep_history(self, history: Sequence[Epoch]) -> None:
         """Write the history anew."""

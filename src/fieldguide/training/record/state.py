@@ -17,6 +17,7 @@ class State:
         learning_s: spent on these steps.
         seconds: spent in all.
         best: (top-1, log loss) on the validation photos after the best epoch.
+        best_step: steps done by then, under which its weights are kept.
     """
 
     step: int = 0
@@ -26,6 +27,7 @@ class State:
     learning_s: float = 0.0
     seconds: float = 0.0
     best: tuple[float, float] | None = None
+    best_step: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as JSON holds them; numbers come back as the same bits."""
