@@ -238,7 +238,8 @@ def test_a_loss_that_is_no_number_is_one_line(run, tmp_path):
     assert result.returncode == 2
     assert re.fullmatch(
         r"fieldguide: the loss is (nan|inf) at step \d+ of \d+, at the learning rate 1e\+30; no step was kept; "
-        r"try a lower one, such as --set lr=1e\+29, or --set clip_norm=1\n",
+        rf"remove {tmp_path}/x/training, or name another output, and try a lower one, such as --set lr=1e\+29, or "
+        r"--set clip_norm=1\n",
         result.stderr,
     )
 

@@ -256,7 +256,8 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_step_the_rate_and_what_i
     made = learning(lr=1e30, momentum=0.0, keeper=Keeper(tmp_path / "run", interval_s=0))
     message = (
         r"the loss is (nan|inf) at step [2-9] of 10, at the learning rate 1e\+30; the last good checkpoint is of "
-        rf"step \d, in {tmp_path / 'run'}; try a lower one, such as --set lr=1e\+29, or --set clip_norm=1"
+        rf"step \d, in {tmp_path}/run; remove {tmp_path}/run/training, or name another output, and try a lower "
+        r"one, such as --set lr=1e\+29, or --set clip_norm=1$"
     )
     with pytest.raises(TrainingError, match=message):
         made.run()
@@ -407,7 +408,8 @@ def test_damaged_checkpoints_and_a_damaged_job_are_told_of_and_nothing_is_lost(c
     kept = shutil.copytree(run, tmp_path / "kept")
     for place in (run / "checkpoints").glob("0*"):
         (place / "state.json").write_text("")
-    with pytest.raises(TrainingError, match=r"000000004 is damaged: .*000000003 is damaged: .*without --resume"):
+    message = rf"000000004 is damaged: .*000000003 is damaged: .*; remove {run}, and start the run again"
+    with pytest.raises(TrainingError, match=message):
         fg.resume(tmp_path / "run")
     (run / "job.json").write_text("{")
     with pytest.raises(

@@ -218,6 +218,12 @@ def test_nothing_that_is_there_is_lost(plain_photos, tmp_path):
         learn(plain_photos, tmp_path / "file" / "below")
 
 
+def test_what_is_refused_leaves_no_run_and_may_be_corrected(plain_photos, tmp_path):
+    with pytest.raises(TrainingError, match="20 photos can't be shared out to 32 parts of a batch; take fewer"):
+        learn(plain_photos, tmp_path / "run", settings={"batch_size": 64, "accumulate": 32})
+    learn(plain_photos, tmp_path / "run", settings={"epochs": 1})
+
+
 def test_photos_in_a_folder_called_training_are_not_taken_for_a_run(plain_photos, tmp_path):
     photos = shutil.copytree(plain_photos, tmp_path / "data" / "training")
     before = sorted(photos.iterdir())

@@ -136,6 +136,11 @@ def test_damaged_photos_are_skipped_and_named_or_end_it(image_folder, strict):
         ({"recipe": "strng"}, UnknownNameError, "no recipe is called 'strng', did you mean 'strong'"),
         ({"settings": {"lr": 0}}, RecipeError, "lr is 0; it must be above 0"),
         ({"arguments": {"depth": 3}}, DataError, "multilayer_cnn takes no argument 'depth'; it takes num_classes"),
+        (
+            {"settings": {**QUICK, "batch_size": 400, "accumulate": 400}},
+            TrainingError,
+            r"\d+ photos can't be shared out to 400 parts of a batch; take fewer",
+        ),
         ({"size_px": 12}, DataError, "multilayer_cnn can't be built for this: "),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",

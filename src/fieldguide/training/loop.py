@@ -172,8 +172,8 @@ class Learning:
                 step = self.state.step - len(values) + number + 1
                 raise TrainingError(
                     f"the loss is {value} at step {step} of {self.total_steps}, at the learning rate {rate:g}; "
-                    f"{self.processes.once(self.keeper.last_good)}; try a lower one, such as "
-                    f"--set lr={self.recipe.lr / 10:g}, or --set clip_norm=1"
+                    f"{self.processes.once(self.keeper.last_good)}; {self.keeper.how_to_start_again()}try a lower "
+                    f"one, such as --set lr={self.recipe.lr / 10:g}, or --set clip_norm=1"
                 )
         self.state.loss_sum += math.fsum(values) * self.order.batch_size
         self.state.num_photos += len(values) * self.order.batch_size

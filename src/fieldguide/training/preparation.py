@@ -103,7 +103,6 @@ def prepare_run(
         teacher_fingerprints=tuple(map(guide_fingerprint, guides)),
         arithmetic=asdict(arithmetic),
     )
-    processes.once(lambda: keeper.keep_job(job.to_dict()))
     prepare(network, arithmetic, processes.device)
     class_names = photos.images.class_names
     lesson = Lesson(
@@ -124,6 +123,7 @@ def prepare_run(
     if backbone is not None and photos.validation is not None:
         frozen = judge_pictures(network.to(processes.device), photos.validation, lesson, processes)
     learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
+    processes.once(lambda: keeper.keep_job(job.to_dict()))  # not before: what is refused may be corrected
     return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)
 
 

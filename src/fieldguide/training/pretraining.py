@@ -276,7 +276,6 @@ def _prepare(
     network = Byol(classifier.body, num_features, target_decay=recipe.target_decay)
     arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
     job = replace(job, data_name=everything.name, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
-    processes.once(lambda: keeper.keep_job(job.to_dict()))
     prepare(network, arithmetic, processes.device)
     lesson = Lesson(
         network=network,
@@ -292,6 +291,7 @@ def _prepare(
         after_step=network.follow,
     )
     learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
+    processes.once(lambda: keeper.keep_job(job.to_dict()))  # not before: what is refused may be corrected
     return _Run(job=job, plan=plan, photos=photos, learning=learning, num_features=num_features)
 
 

@@ -137,7 +137,7 @@ def test_where_all_are_damaged_each_is_named(tmp_path):
         _change_a_byte(tmp_path / f"00000000{step}" / "tensors.safetensors")
     message = (
         r"000000002 is damaged: tensors\.safetensors does not match its checksum in state\.json; .*"
-        r"000000001 is damaged: .*; start again without --resume"
+        rf"000000001 is damaged: .*; remove {tmp_path.parent}, and start the run again$"
     )
     with pytest.raises(TrainingError, match=message):
         read_checkpoint(tmp_path)

@@ -71,8 +71,8 @@ def test_a_set_is_called_what_it_was_called(colours):
 def test_a_run_of_another_format_is_refused(target, version):
     change(target, format_version=version)
     message = (
-        f"run holds a run of format {version}; this fieldguide takes up runs of format {FORMAT_VERSION}: start it "
-        "again, or go on with the version that began it"
+        f"run holds a run of format {version}; this fieldguide takes up runs of format {FORMAT_VERSION}: remove "
+        f"{target}/training and start it again, or go on with the version that began it"
     )
     with pytest.raises(TrainingError, match=message):
         load_job(target)

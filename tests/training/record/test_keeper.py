@@ -45,6 +45,7 @@ def test_without_a_place_the_best_weights_are_copied_to_memory():
     assert keeper.best(3).tensors["weight"].tolist() == [3, 3]
     assert keeper.last() is keeper.take_up() is keeper.folder is None and not keeper.is_due()
     assert keeper.last_good() == "no step was kept"
+    assert keeper.how_to_start_again() == ""
     assert keeper.how_to_go_on(3, 9) == "stopped at step 3 of 9; nothing is kept, for no output was named"
 
 

@@ -109,14 +109,14 @@ def clear_after(folder: Path, step: int) -> None:
 
 
 def _read_first(places: list[Path]) -> Checkpoint:
-    """Read the first that is whole."""
-    faults = []
+    """Read the first that is whole, of some of one run."""
+    faults, run = [], places[0].parent.parent
     for place in places:
         try:
             return _read(place)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{place} is damaged: {error}")
-    raise TrainingError(f"{'; '.join(faults)}; start again without --resume")
+    raise TrainingError(f"{'; '.join(faults)}; remove {run}, and start the run again")
 
 
 def _read(place: Path) -> Checkpoint:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from fieldguide.data import ImageSet, open_images
 from fieldguide.errors import TrainingError
+from fieldguide.guide_format import RUN
 from fieldguide.paths import expand, found_anywhere
 from fieldguide.training.recipe import Recipe, Setting
 from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
@@ -114,7 +115,7 @@ def load_job(target: Path, *, without_labels: bool = False) -> Job:
     if version != FORMAT_VERSION or set(values) != known:
         raise TrainingError(
             f"{target} holds a run of format {version}; this fieldguide takes up runs of format {FORMAT_VERSION}: "
-            "start it again, or go on with the version that began it"
+            f"remove {target / RUN} and start it again, or go on with the version that began it"
         )
     job = Job(**values)
     if (job.kind == WITHOUT_LABELS) != without_labels:

@@ -102,6 +102,10 @@ class Keeper:
         last = self.last()
         return f"the last good checkpoint is of step {last.step}, in {self.target}" if last else "no step was kept"
 
+    def how_to_start_again(self) -> str:
+        """Return what to tell somebody before other settings for a run that failed; nothing where none is kept."""
+        return "" if self.folder is None else f"remove {self.folder}, or name another output, and "
+
     def _write(self, name: str, content: bytes) -> None:
         if self.folder is None:
             return
