@@ -38,3 +38,12 @@ def test_a_recipe_that_there_is_not_is_a_mistake(run):
     result = run("recipes", "strng")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "fieldguide: no recipe is called 'strng', did you mean 'strong'?\n"
+
+
+def test_a_recipe_of_one_s_own_is_shown(run, tmp_path):
+    (tmp_path / "my.toml").write_text("[settings]\nlr = 0.25\n")
+    result = run("recipes", tmp_path / "my.toml")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == str(tmp_path / "my.toml")
+    assert ["lr", "*", "0.25"] in [line.split()[:3] for line in lines]

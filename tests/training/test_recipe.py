@@ -56,8 +56,45 @@ def test_a_file_with_a_setting_that_is_not_allowed_is_refused(tmp_path, monkeypa
     text = 'summary = "s"\ncommand = "c"\nresult = ""\n[settings]\nlr = -1\n'
     (tmp_path / "recipes" / "odd.toml").write_text(text)
     monkeypatch.setattr(module, "files", lambda package: tmp_path)
-    with pytest.raises(RecipeError, match="lr is -1; it must be above 0"):
-        load_recipe.__wrapped__("odd")
+    with pytest.raises(RecipeError, match=r"^the recipe odd is refused: lr is -1; it must be above 0"):
+        load_recipe("odd")
+
+
+def test_a_file_of_one_s_own_is_a_recipe(tmp_path):
+    path = tmp_path / "my.toml"
+    path.write_text('summary = "mine"\n[settings]\nlr = 1e-3\noptimiser = "adam"\nepochs = 30\nflip = false\n')
+    stated = load_recipe(str(path))
+    assert (stated.name, stated.summary, stated.command) == (str(path), "mine", "")
+    assert stated.stated == ("lr", "optimiser", "epochs", "flip")
+    assert stated.recipe == Recipe(lr=1e-3, optimiser="adam", epochs=30, flip=False)
+    path.write_text("[settings]\nlr = 0.5\n")
+    assert load_recipe(str(path)).recipe.lr == 0.5, "what is in it now"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"the recipe .*my\.toml can't be read: No such file or directory"),
+        ("lr = ", r"the recipe .*my\.toml is no TOML file: Invalid value \(at end of document\)"),
+        ("lr = 1", r"the recipe .*my\.toml has no table \[settings\]; it holds lines such as lr = 0\.1"),
+        ("settings = 3", r"the recipe .*my\.toml has no table \[settings\]"),
+        (
+            "lr = 1\n[settings]",
+            r"the recipe .*my\.toml says lr outside \[settings\]; only summary, command, result may stand there",
+        ),
+        ("[settings]\nlr = [1]", r"the recipe .*my\.toml is refused: lr is \[1\]; it must be a number"),
+        ("[settings]\nepoch = 1", r"the recipe .*my\.toml is refused: no setting .* called 'epoch', did you mean"),
+        ("[settings]\nfirst_size = 0.5", r"the recipe .*my\.toml is refused: first_size and first_strength are"),
+    ],
+    ids=["missing", "no TOML", "no table", "a number", "outside", "a list", "unknown", "contradiction"],
+)
+def test_a_mistake_in_a_file_of_one_s_own_is_one_line_that_names_it(tmp_path, text, message):
+    path = tmp_path / "my.toml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(RecipeError, match=message) as caught:
+        load_recipe(str(path))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ ModelName = Annotated[
 RecipeName = Annotated[
     str | None,
     typer.Option(
-        help="How to train; `fieldguide recipes` lists them.",
+        help="How to train; `fieldguide recipes` lists them. Or the path of a .toml file like theirs.",
         show_default="by the photos, or finetune",
         rich_help_panel=_PANEL,
     ),

@@ -11,7 +11,8 @@ from fieldguide.cli._options import AsJson
 @app.command()
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(help="Of one recipe, to see its settings.", show_default=False)
+        str | None,
+        typer.Argument(help="Of one recipe, or the path of a file, to see its settings.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -26,10 +27,9 @@ def recipes(
         print_json([asdict(recipe) for recipe in stated])
         return
     for recipe in stated:
-        print(f"{recipe.name}: {recipe.summary}")
-        print(f"    {recipe.command}")
-        if recipe.result:
-            print(f"    {recipe.result}")
+        print(f"{recipe.name}: {recipe.summary}".removesuffix(": "))
+        for line in filter(None, (recipe.command, recipe.result)):
+            print(f"    {line}")
         print()
     if name:
         values = stated[0].recipe.to_dict()

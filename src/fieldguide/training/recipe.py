@@ -5,14 +5,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from math import isfinite
 from typing import Any, Literal, get_args, get_type_hints
 
-from fieldguide.errors import RecipeError, UnknownNameError
+from fieldguide.errors import RecipeError, UnknownNameError, first_line
+from fieldguide.paths import expand
 from fieldguide.registry import did_you_mean
 
 Setting = int | float | bool | str
 _ABOUT, _LEAST, _MOST, _ABOVE = "about", "least", "most", "above"
+_SUFFIX = ".toml"
+_STATED = ("summary", "command", "result")  # beside the settings
 
 
 def _setting(
@@ -106,7 +110,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            _check(each.name, getattr(self, each.name), get_type_hints(Recipe)[each.name], each.metadata)
+            _check(each.name, getattr(self, each.name), _kinds()[each.name], each.metadata)
         _refuse_contradictions(self)
 
     def changed(self, changes: Mapping[str, Setting | str]) -> "Recipe":
@@ -117,12 +121,7 @@ class Recipe:
         Raises:
             RecipeError: there is no such setting, or its value is not allowed.
         """
-        known = {f.name: get_type_hints(Recipe)[f.name] for f in fields(self)}
-        for name in changes:
-            if name not in known:
-                hint = did_you_mean(name, known) or "; `fieldguide recipes baseline` lists them"
-                raise RecipeError(f"no setting of a recipe is called {name!r}{hint}")
-        parsed: dict[str, Any] = {name: _parse(name, value, known[name]) for name, value in changes.items()}
+        parsed: dict[str, Any] = {name: read_setting(name, value) for name, value in changes.items()}
         if "epochs" in parsed and "warmup_epochs" not in parsed:
             parsed["warmup_epochs"] = self.warmup_epochs * min(1.0, parsed["epochs"] / self.epochs)
         return replace(self, **parsed)
@@ -130,6 +129,24 @@ class Recipe:
     def to_dict(self) -> dict[str, Setting]:
         """Return the settings as JSON holds them."""
         return asdict(self)
+
+
+@cache
+def _kinds() -> dict[str, Any]:
+    """Return the type of each setting."""
+    return get_type_hints(Recipe)
+
+
+def read_setting(name: str, value: Setting | str) -> Setting:
+    """Return a setting's value, read from text as the setting's own type.
+
+    Raises:
+        RecipeError: there is no such setting, or the text is of another type.
+    """
+    if name not in _kinds():
+        hint = did_you_mean(name, _kinds()) or "; `fieldguide recipes baseline` lists them"
+        raise RecipeError(f"no setting of a recipe is called {name!r}{hint}")
+    return _parse(name, value, _kinds()[name])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,31 +173,52 @@ class StatedRecipe:
 def recipe_names() -> list[str]:
     """Return the names of all recipes, sorted."""
     folder = files("fieldguide.training") / "recipes"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(f.name.removesuffix(_SUFFIX) for f in folder.iterdir() if f.name.endswith(_SUFFIX))
 
 
-@cache
 def load_recipe(name: str) -> StatedRecipe:
     """Read a recipe.
 
+    Args:
+        name: of a recipe, or the path of a file like theirs, which ends in ``.toml``.
+
     Raises:
         UnknownNameError: there is no recipe of that name; the message names the near ones.
-        RecipeError: its file has a setting that is not allowed.
+        RecipeError: its file can't be read, or has a setting that is not allowed.
     """
+    if name.endswith(_SUFFIX):
+        return _read_file(name, expand(name))
     known = recipe_names()
     if name not in known:
-        hint = did_you_mean(name, known) or f"; known: {', '.join(known)}"
+        hint = (
+            did_you_mean(name, known) or f"; known: {', '.join(known)}, and paths of files that end in {_SUFFIX}"
+        )
         raise UnknownNameError(f"no recipe is called {name!r}{hint}")
-    content = tomllib.loads((files("fieldguide.training") / "recipes" / f"{name}.toml").read_text("utf-8"))
-    settings = content["settings"]
-    return StatedRecipe(
-        name=name,
-        summary=content["summary"],
-        command=content["command"],
-        result=content["result"],
-        recipe=Recipe().changed(settings),
-        stated=tuple(settings),
-    )
+    return _read_file(name, files("fieldguide.training") / "recipes" / f"{name}{_SUFFIX}")
+
+
+def _read_file(name: str, file: Traversable) -> StatedRecipe:
+    """Read a recipe's file: a table of settings and, of what the others state, what it likes."""
+    try:
+        content = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise RecipeError(f"the recipe {name} can't be read: {error.strerror or error}") from error
+    except ValueError as error:  # no TOML, or no text
+        raise RecipeError(f"the recipe {name} is no TOML file: {first_line(error)}") from error
+    settings = content.pop("settings", None)
+    if not isinstance(settings, dict):
+        raise RecipeError(f"the recipe {name} has no table [settings]; it holds lines such as lr = 0.1")
+    unknown = sorted(content.keys() - _STATED)
+    if unknown:
+        raise RecipeError(
+            f"the recipe {name} says {unknown[0]} outside [settings]; only {', '.join(_STATED)} may stand there"
+        )
+    try:
+        recipe = Recipe().changed(settings)
+    except RecipeError as error:
+        raise RecipeError(f"the recipe {name} is refused: {error}") from error
+    about = {key: str(content.get(key, "")) for key in _STATED}
+    return StatedRecipe(name=name, recipe=recipe, stated=tuple(settings), **about)
 
 
 def describe_settings() -> Iterable[tuple[str, Setting, str]]:
