@@ -357,7 +357,7 @@ def test_stopped_by_a_signal_it_keeps_the_step_and_goes_on_to_the_same_bits(
     ids=["stochastic depth", "progressive SGD", "Adam in parts", "plateau"],
 )
 def test_other_settings_resume_to_the_bit(colours, tmp_path, model, settings):
-    settings = {**STRONG, **settings}
+    settings = {**STRONG, **({"dropout": 0} if model == "resnet20" else {}), **settings}  # it has none
     train(colours, tmp_path / "whole", model=model, settings=settings)
     with pytest.raises(StoppedError):
         stop = at_step(3, lambda: os.kill(os.getpid(), signal.SIGTERM))
