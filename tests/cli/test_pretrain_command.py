@@ -8,18 +8,21 @@ import time
 
 import pytest
 
+import fieldguide as fg
+
 TINY = ("--model", "resnet9", "--width", 0.05, "--size", 16, "--epochs", 3, "--batch-size", 8, "--seed", 2,
         "--set", "precision=float32")  # fmt: skip
 
 
 def test_pretrain_learns_judges_and_says_how_to_go_on(run, colours, tmp_path):
     place = tmp_path / "backbone"
-    result = run("pretrain", colours, *TINY, "-o", place)
+    result = run("pretrain", colours, *TINY, "--fit", "pad", "-o", place)
     assert result.returncode == 0 and result.stderr == ""
     assert "nearest neighbours" in result.stdout and "random weights" in result.stdout
     assert f"try: fieldguide train PHOTOS --backbone {place}" in result.stdout
     trained = run("train", colours, "--backbone", place, "--engine", "torch-cpu", "-o", tmp_path / "x.guide")
     assert trained.returncode == 0 and "is ready" in trained.stdout
+    assert fg.load(tmp_path / "x.guide").backbone.preprocess.fit == "pad", "as the backbone was pretrained"
     again = run("pretrain", colours, *TINY, "-o", place)
     assert again.returncode == 2 and "already exists and holds" in again.stderr
 

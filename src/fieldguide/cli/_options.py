@@ -15,4 +15,11 @@ DataRoot = Annotated[
         "--data-root", help="Folder to read named sets from, or to download them to.", show_default="the cache"
     ),
 ]
+Fit = Annotated[
+    FitChoice | None,
+    typer.Option(
+        help="How photos become square: crop cuts off the ends of a wide one, pad adds bars, squash distorts.",
+        show_default="the backbone's, or crop",
+    ),
+]
 EngineName = Annotated[str, typer.Option("--engine", help="auto, openvino, torch-cpu, torch-cuda or torch-mps.")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fieldguide.cli._app import app
-from fieldguide.cli._options import AsJson, DataRoot, EngineName, FitChoice
+from fieldguide.cli._options import AsJson, DataRoot, EngineName, Fit
 from fieldguide.cli._training import (
     Arguments,
     ModelName,
@@ -67,12 +67,7 @@ def train(
         int | None,
         typer.Option(min=8, max=2048, help="Side of the pictures in pixels.", show_default="the network's"),
     ] = None,
-    fit: Annotated[
-        FitChoice,
-        typer.Option(
-            help="How photos become square: crop cuts off the ends of a wide one, pad adds bars, squash distorts."
-        ),
-    ] = "crop",
+    fit: Fit = None,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Count every class the same, however many photos it has.")
     ] = False,
