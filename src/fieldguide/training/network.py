@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from fieldguide.data import ImageSet, Preprocess
 from fieldguide.data.decode import decode
 from fieldguide.data.preprocess import Fit
-from fieldguide.errors import DataError, PhotoError
+from fieldguide.errors import DataError, PhotoError, RecipeError, first_line
 from fieldguide.head import LinearHead
 from fieldguide.introspection import create_on_meta, input_shape_of
-from fieldguide.models import MODELS, TIMM_PREFIX, create_model
-from fieldguide.training.recipe import Recipe
+from fieldguide.models import MODELS, TIMM_PREFIX, TORCHVISION_PREFIX, create_model
+from fieldguide.training.recipe import Recipe, Setting, read_setting
+from fieldguide.training.schedule import stage_of
 from fieldguide.weights import Backbone
 from fieldguide.weights.own_weights import IMAGENET_MEAN, IMAGENET_STD
 from fieldguide.weights.tensors import Weights
@@ -28,6 +29,11 @@ _SMALL_SIZES = (
     64,
 )  # that smaller pictures are enlarged to, where a network takes none as small as they are
 _LOOKED_AT = 16  # photos, to learn what the set's pictures are like
+_REGULARISATION = {"dropout": "dropout", "drop_path_rate": "stochastic depth"}  # settings that lie in the network
+_THEIR_NAMES = {
+    TIMM_PREFIX: {"dropout": "drop_rate", "drop_path_rate": "drop_path_rate"},
+    TORCHVISION_PREFIX: {"dropout": "dropout", "drop_path_rate": "stochastic_depth_prob"},
+}
 
 
 class Classifier(nn.Module):
@@ -152,6 +158,50 @@ def build_network(plan: Plan, num_classes: int, recipe: Recipe) -> Classifier:
     Raises:
         DataError: the factory refuses an argument.
     """
+    network = _build(plan, num_classes, recipe)
+    check_body(network.body, plan)
+    check_stages(network.body, plan, recipe)
+    return network
+
+
+def check_body(body: nn.Module, plan: Plan) -> None:
+    """Make sure, before long work, that a guide can hold what a body learns: it builds the body anew by the plan.
+
+    Raises:
+        DataError: an argument gives the body tensors that it would not have in the guide.
+    """
+    anew = create_on_meta(plan.name, num_classes=0, **plan.arguments)
+    found, kept = ({name: tuple(t.shape) for name, t in net.state_dict().items()} for net in (body, anew))
+    odd = sorted(name for name, _ in found.items() ^ kept.items())
+    if odd:
+        arguments = ", ".join(f"{name}={value}" for name, value in plan.arguments.items())
+        raise DataError(
+            f"{plan.name} can't be trained with {arguments}: a guide has no place for its {odd[0]}; leave out "
+            "what is of training alone"
+        )
+
+
+def check_stages(body: nn.Module, plan: Plan, recipe: Recipe) -> None:
+    """Make sure, before long work, that a body takes the pictures of every stage of progressive learning.
+
+    Raises:
+        RecipeError: one of them has a size that it can't take.
+    """
+    was_training = body.training
+    for number in range(recipe.stages - 1):  # the last stage's is the plan's, which was checked with it
+        side = stage_of(recipe, number, recipe.stages, plan.preprocess.size_px).size_px
+        try:
+            with torch.no_grad():
+                body.eval()(torch.zeros(1, plan.preprocess.channels, side, side))
+        except (ValueError, TypeError, RuntimeError, AssertionError) as error:
+            raise RecipeError(
+                f"stage {number + 1} of {recipe.stages} has pictures of {side} px, which {plan.name} can't take "
+                f"({first_line(error)}); set first_size=1, or nearer to it, or choose another --size"
+            ) from error
+    body.train(was_training)
+
+
+def _build(plan: Plan, num_classes: int, recipe: Recipe) -> Classifier:
     arguments = {**plan.arguments, **regularisation(plan.name, recipe)}
     try:
         if plan.name not in MODELS:
@@ -176,14 +226,44 @@ def with_classifier(body: nn.Module, plan: Plan, num_classes: int) -> Classifier
 
 
 def regularisation(name: str, recipe: Recipe) -> dict[str, float]:
-    """Return the recipe's dropout and stochastic depth, as far as the network has them."""
-    wanted = {"dropout": recipe.dropout, "drop_path_rate": recipe.drop_path_rate}
-    if name in MODELS:
-        takes = inspect.signature(MODELS[name].factory).parameters
-        return {key: value for key, value in wanted.items() if value >= 0 and key in takes}
-    if name.startswith(TIMM_PREFIX) and recipe.drop_path_rate > 0:
-        return {"drop_path_rate": recipe.drop_path_rate}
-    return {}
+    """Return the recipe's dropout and stochastic depth, as far as the network has them, by its factory's names."""
+    wanted = {key: getattr(recipe, key) for key in _REGULARISATION if getattr(recipe, key) >= 0}
+    return {own: value for key, value in wanted.items() if (own := _argument_for(name, key))}
+
+
+def refuse_lacking(name: str, settings: Mapping[str, Setting]) -> None:
+    """Refuse regularisation that is asked for by name, of a network that has none such.
+
+    What a recipe's own file says is another matter: it is taken as far as the network has it.
+
+    Args:
+        name: of the model.
+        settings: of the recipe, that are asked for.
+
+    Raises:
+        RecipeError: with the setting's name and value.
+    """
+    for key, what in _REGULARISATION.items():
+        value = read_setting(key, settings.get(key, -1))
+        if float(value) > 0 and _argument_for(name, key) is None:
+            raise RecipeError(f"{key} is {value:g}, but {name} has no {what}; leave it out")
+
+
+def _argument_for(name: str, setting: str) -> str | None:
+    """Return what the factory of a network calls a recipe's setting; None where it has none such."""
+    prefix = next((prefix for prefix in _THEIR_NAMES if name.startswith(prefix)), None)
+    if prefix is None:
+        return setting if setting in inspect.signature(MODELS[name].factory).parameters else None
+    own = _THEIR_NAMES[prefix][setting]
+    try:
+        with_less, with_more = (_rates(create_on_meta(name, **{own: rate})) for rate in (0.1, 0.2))
+    except (TypeError, ValueError):  # TypeErrors are how their factories refuse an argument
+        return None
+    return own if with_less != with_more else None  # for some take any, and do nothing with it
+
+
+def _rates(network: nn.Module) -> list[float]:
+    return [v for module in network.modules() for v in vars(module).values() if isinstance(v, float)]
 
 
 def to_backbone(body: nn.Module, plan: Plan) -> Backbone:

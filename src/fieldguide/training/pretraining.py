@@ -25,7 +25,14 @@ from fieldguide.training.judge import evenly, outputs_on
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.logistic_regression import fit_head
 from fieldguide.training.loop import Learning
-from fieldguide.training.network import Classifier, Plan, build_network, plan_network, to_backbone
+from fieldguide.training.network import (
+    Classifier,
+    Plan,
+    build_network,
+    plan_network,
+    refuse_lacking,
+    to_backbone,
+)
 from fieldguide.training.order import seed_of
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
@@ -124,6 +131,7 @@ def pretrain(
         strict=strict,
     )
     refuse_labels(job.settings())
+    refuse_lacking(model, settings or {})
     processes = find_processes()
     images = processes.first_here(lambda: open_unlabelled(data, data_root=data_root))
     keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)

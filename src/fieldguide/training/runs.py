@@ -13,14 +13,16 @@ from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.processes import Processes, find_processes
 from fieldguide.training.find_lr import STEPS, RangeTest, range_test
-from fieldguide.training.network import SMALL_PX, Classifier, look_at
+from fieldguide.training.network import SMALL_PX, Classifier, look_at, refuse_lacking
 from fieldguide.training.outcome import to_guide
 from fieldguide.training.preparation import prepare_run
 from fieldguide.training.recipe import Setting, load_recipe
 from fieldguide.training.record.history import OnEpoch, ignore_epoch
 from fieldguide.training.record.job import Job, load_job
-from fieldguide.training.record.keeper import INTERVAL_S, Keeper, start_anew
-from fieldguide.weights import DEFAULT_BACKBONE
+from fieldguide.training.record.keeper import INTERVAL_S, Keeper, read_job, start_anew
+from fieldguide.training.same_orders import check_guide, taken_up
+from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
+from fieldguide.weights.backbone import is_folder
 
 
 def train_network(
@@ -77,6 +79,7 @@ def train_network(
     processes = find_processes()
     images = processes.first_here(lambda: open_images(data, data_root=data_root))
     recipe = recipe or _default_recipe(images)
+    refuse_lacking(model, settings or {})
     job = Job(
         kind="from nothing",
         data="" if isinstance(data, ImageSet) else str(data),
@@ -146,6 +149,7 @@ def finetune(
         WeightsError: the weights can't be had, or don't fit.
         DataError, RecipeError, GuideError, TrainingError, StoppedError: as :func:`train_network` does.
     """
+    _refuse_lacking(backbone, settings or {})
     job = Job(
         kind="fine-tuning",
         data="" if isinstance(data, ImageSet) else str(data),
@@ -240,6 +244,7 @@ def find_lr(
     processes = find_processes()
     images = processes.first_here(lambda: open_images(data, data_root=data_root))
     recipe = recipe or ("finetune" if model is None else _default_recipe(images))
+    _refuse_lacking(model or backbone, settings or {})
     job = Job(
         kind="fine-tuning" if model is None else "from nothing",
         data="",
@@ -268,6 +273,35 @@ def _places(teachers: Sequence[str | Path]) -> tuple[str, ...]:
     if isinstance(teachers, str | Path):
         raise TypeError(f"teachers is {str(teachers)!r}; it must be a list of paths, even of one")
     return tuple(str(expand(path).absolute()) for path in teachers)
+
+
+def _begin(
+    job: Job,
+    images: ImageSet,
+    keeper: Keeper,
+    processes: Processes,
+    *,
+    again: bool,
+    on_progress: Progress,
+    on_epoch: OnEpoch,
+) -> Guide:
+    """Do what a job says from its beginning or, ``again``, as far as it is not done yet."""
+    target = keeper.target
+    if again and target is not None and processes.once(lambda: read_job(target) is not None):
+        job = processes.once(partial(taken_up, job, target))
+    elif again and target is not None and (target / FACTS).exists():
+        guide = load(target, engine=job.engine)
+        check_guide(guide.facts, job, images.name, target)
+        return guide
+    else:
+        processes.once(lambda: _make_room(job, target))
+    return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
+
+
+def _refuse_lacking(backbone: str, settings: Mapping[str, Setting]) -> None:
+    """Refuse regularisation of a backbone that has none such; that of a folder is known by its architecture."""
+    if settings.keys() & {"dropout", "drop_path_rate"}:
+        refuse_lacking(load_backbone(backbone).name if is_folder(backbone) else backbone, settings)
 
 
 def _make_room(job: Job, target: Path | None) -> None:
