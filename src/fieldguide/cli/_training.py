@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -83,15 +83,21 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     """Read NAME=VALUE, each.
 
     Raises:
-        BadParameter: one is of another form.
+        BadParameter: one is of another form, or a name is given twice with different values.
     """
-    found = {}
+    found: dict[str, str] = {}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not (name and equals and value):
             raise typer.BadParameter(f"{option} {pair} is not of the form NAME=VALUE, such as epochs=5")
-        found[name.strip().replace("-", "_")] = value.strip()
+        name, value = name.strip().replace("-", "_"), value.strip()
+        if literal(found.setdefault(name, value)) != literal(value):
+            _refuse_two(f"{option} {name}={found[name]}", f"{option} {name}={value}")
     return found
+
+
+def _refuse_two(first: str, second: str) -> NoReturn:
+    raise typer.BadParameter(f"{first} and {second} contradict each other; leave one of them out")
 
 
 def literal(text: str) -> int | float | bool | str:
@@ -107,7 +113,37 @@ def literal(text: str) -> int | float | bool | str:
 def model_arguments(given: Iterable[str] | None, width: float | None) -> dict[str, Any]:
     """Return the arguments of a network's factory."""
     found: dict[str, Any] = {name: literal(value) for name, value in pairs(given or (), "--argument").items()}
-    return found if width is None else {**found, "width": width}
+    if width is not None and found.setdefault("width", width) != width:
+        _refuse_two(f"--width {width:g}", f"--argument width={found['width']}")
+    return found
+
+
+_SWITCHES = {"balance": "--balanced", "hard": "--hard"}  # options that stand for one value of a setting
+
+
+def changed_settings(
+    given: Iterable[str] | None, short: Mapping[str, Any], *, balanced: bool = False, hard: bool = False
+) -> dict[str, Any]:
+    """Return the settings of a recipe that are changed: by ``--set``, and by the options that are short for it.
+
+    Args:
+        given: NAME=VALUE, each.
+        short: value of each option by its setting's name; None where it was not given.
+        balanced: whether that option was given.
+        hard: whether that option was given.
+
+    Raises:
+        BadParameter: a name is given twice with different values.
+    """
+    from fieldguide.training.recipe import read_setting
+
+    found: dict[str, Any] = dict(pairs(given or (), "--set"))
+    switches = {"balance": "weights" if balanced else None, "hard": hard or None}
+    for name, value in {**short, **switches}.items():
+        if value is not None and read_setting(name, found.setdefault(name, value)) != value:
+            option = _SWITCHES.get(name, f"--{name.replace('_', '-')} {value}")
+            _refuse_two(option, f"--set {name}={found[name]}")
+    return found
 
 
 _COLUMNS = (

@@ -13,10 +13,10 @@ from fieldguide.cli._training import (
     Seed,
     Settings,
     Width,
+    changed_settings,
     epoch_table,
     in_panel,
     model_arguments,
-    pairs,
     short_for,
 )
 
@@ -99,12 +99,11 @@ def pretrain(
             pretrained = resume_pretraining(resume, **watching)
         else:
             short = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
-            changes = pairs(settings or (), "--set") | {name: v for name, v in short.items() if v is not None}
             pretrained = pretrain_network(
                 photos,
                 model=model,
                 output=target,
-                settings=changes,
+                settings=changed_settings(settings, short),
                 size_px=size,
                 fit=fit,
                 arguments=model_arguments(arguments, width),

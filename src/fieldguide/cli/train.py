@@ -19,10 +19,10 @@ from fieldguide.cli._training import (
     Settings,
     Teachers,
     Width,
+    changed_settings,
     epoch_table,
     in_panel,
     model_arguments,
-    pairs,
     print_outcome,
     short_for,
 )
@@ -136,12 +136,9 @@ def train(
         from fieldguide.training import runs
 
         short = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "freeze": freeze}
-        changes = pairs(settings or (), "--set") | {name: v for name, v in short.items() if v is not None}
-        changes |= {"balance": "weights"} if balanced else {}
-        changes |= {"hard": True} if hard else {}
         how: dict[str, Any] = {
             "recipe": recipe or (None if model else "finetune"),
-            "settings": changes,
+            "settings": changed_settings(settings, short, balanced=balanced, hard=hard),
             "teachers": teacher or (),
             "unlabelled": unlabelled,
             **photos,

@@ -47,7 +47,8 @@ from fieldguide.weights.backbone_folder import FACTS, write_backbone
 
 RECIPE = "byol"
 _INITIALISATION, _VIEW = 5, 7  # what seeds are drawn for
-_WITH_LABELS = ("label_smoothing", "mixup", "cutmix", "balance", "validation", "freeze", "batch_norm", "ema")
+_WITH_LABELS = ("label_smoothing", "mixup", "cutmix", "balance", "validation", "freeze", "batch_norm", "ema",
+                "teacher_weight", "temperature", "hard")  # fmt: skip
 _KNOWN, _JUDGED = 20_000, 10_000  # labelled photos that features are judged with, at most
 
 
