@@ -79,6 +79,15 @@ def test_a_network_begins_as_the_frozen_guide_answers(colour_guide):
     assert frozen(network) == {f"body.{name}" for name, _ in network.body.named_parameters()}
 
 
+def test_pictures_of_a_stage_that_the_backbone_can_not_take_are_refused(colour_guide):
+    head = LinearHead(np.ones((3, 1280), np.float32), np.zeros(3, np.float32))
+    with pytest.raises(
+        RecipeError,
+        match=r"stage 1 of 2 has pictures of 24 px, which efficientnet_lite0 can't take \(images are 24x24",
+    ):
+        pretrained_network(colour_guide.backbone, Recipe(stages=2, first_size=0.1), head)
+
+
 @pytest.mark.parametrize(
     ("finetuned", "kept"),
     [((0.94, 2.0), "fine-tuned"), ((0.92, 0.4), "frozen"), ((0.9, 0.4), "frozen"), ((0.8, 0.1), "frozen")],

@@ -170,6 +170,35 @@ def test_fine_tuning_refuses_it_too_of_whatever_the_folder_holds(digits, tmp_pat
         fg.finetune(digits, backbone=str(tmp_path / "x"), settings={"drop_path_rate": 0.3})
 
 
+def test_what_a_guide_could_not_hold_is_refused_before_the_first_step(digits):
+    with pytest.raises(
+        DataError,
+        match=r"googlenet can't be trained with auxiliary=True, in_channels=1, .*: a guide has no place for its "
+        r"aux1\..*; leave out what is of training alone",
+    ):
+        fg.train_network(digits, model="googlenet", arguments={"auxiliary": True})
+
+
+@pytest.mark.parametrize(
+    ("name", "size_px", "stage", "side"),
+    [("vit_tiny_patch16", 160, 2, 104), ("lenet", 32, 1, 16), ("timm:vit_tiny_patch16_224", 224, 1, 112)],
+)
+def test_pictures_of_a_stage_that_a_network_can_not_take_are_refused_before_the_first_step(
+    colours, name, size_px, stage, side
+):
+    settings = {"stages": 4, "first_size": 0.5, "epochs": 1}
+    with pytest.raises(
+        RecipeError,
+        match=rf"stage {stage} of 4 has pictures of {side} px, which {name} can't take \(.*\); set first_size=1, "
+        "or nearer to it, or choose another --size",
+    ):
+        fg.train_network(colours, model=name, size_px=size_px, settings=settings)
+    network = build_network(
+        plan(name, fg.open_images(colours), size_px=size_px), 2, Recipe(stages=4, first_strength=0.5)
+    )
+    assert network.training, "as it was before it was tried"
+
+
 @pytest.mark.parametrize("name", ["lenet", "timm:resnet10t"])
 def test_a_network_and_the_guide_made_of_it_say_the_same(name):
     torch.manual_seed(0)

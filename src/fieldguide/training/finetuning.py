@@ -20,7 +20,7 @@ from fieldguide.evaluate import Evaluation
 from fieldguide.head import LinearHead
 from fieldguide.progress import Progress, silent
 from fieldguide.training.logistic_regression import fit_head
-from fieldguide.training.network import Classifier, regularisation
+from fieldguide.training.network import Classifier, Plan, check_stages, regularisation
 from fieldguide.training.photos.lesson_photos import LessonPhotos
 from fieldguide.training.recipe import Recipe
 from fieldguide.weights import Backbone
@@ -69,6 +69,7 @@ def pretrained_network(backbone: Backbone, recipe: Recipe, head: LinearHead) -> 
     """Return the pretrained body, frozen as the recipe says, with the solved head as its classifier."""
     arguments = {**backbone.arguments, **regularisation(backbone.name, recipe)}
     body = replace(backbone, arguments=arguments).build()
+    check_stages(body, Plan(backbone.name, backbone.preprocess, backbone.arguments), recipe)
     freeze_parts(body, recipe.freeze)
     classifier = nn.Linear(head.weight.shape[1], head.weight.shape[0])
     with torch.no_grad():

@@ -156,7 +156,8 @@ def build_network(plan: Plan, num_classes: int, recipe: Recipe) -> Classifier:
     """Build the network freshly, with its own initialisation of the classifier where it is one of ours.
 
     Raises:
-        DataError: the factory refuses an argument.
+        DataError: the factory refuses an argument, or a guide could not hold the network.
+        RecipeError: it can't take the pictures of a stage.
     """
     network = _build(plan, num_classes, recipe)
     check_body(network.body, plan)
