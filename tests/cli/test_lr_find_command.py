@@ -31,10 +31,46 @@ def test_a_teacher_is_learnt_from(run, colours, saved_guide):
     assert taught["rates"] == alone["rates"] and taught["losses"] != alone["losses"]
 
 
+def test_options_of_training_change_what_is_tried(run, colours):
+    how = (
+        "lr-find",
+        colours,
+        "--model",
+        "lenet",
+        "--size",
+        32,
+        "--steps",
+        10,
+        "--set",
+        "precision=float32",
+        "--json",
+    )
+    options = ((), ("--batch-size", 8), ("--fit", "squash"))
+    losses = [json.loads(run(*how, *more).stdout)["losses"] for more in options]
+    assert losses[0] != losses[1] and losses[0] != losses[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("digits", "--model", "resnet19"), "no model is called 'resnet19', .*"),
+        (("digits", "--width", "0.5"), "--width is of a network from nothing; add --model NAME.*"),
+        (("digits", "-a", "width=0.5"), "--argument is of a network from nothing; add --model NAME.*"),
+        (
+            ("digits", "--model", "mlp", "--weights", "x"),
+            "--model begins from nothing; leave --weights out, or .*",
+        ),
+        (("digits", "--model", "mlp", "--backbone", "x"), "--model begins from nothing; leave --backbone out, .*"),
+        (("digits", "--model", "mlp", "--hard"), "--hard is of learning from a teacher; add --teacher GUIDE.*"),
+        (
+            ("digits", "--model", "mlp", "--batch-size", "8", "--set", "batch_size=9"),
+            "--batch-size 8 and --set batch_size=9 contradict each other; leave one of them out.*",
+        ),
+        (("digits", "--model", "mlp", "--freeze", "stage1"), "freeze is stage1, but a network from nothing .*"),
+        (
+            ("digits", "--model", "mlp", "--set", "mixup=1", "--balanced"),
+            "mixup mixes photos of two classes, and balance=weights weighs .*",
+        ),
         (
             ("digits", "--model", "mlp", "--set", "lr"),
             r"--set lr is not of the form NAME=VALUE, .*",

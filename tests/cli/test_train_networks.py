@@ -246,7 +246,7 @@ def test_a_loss_that_is_no_number_is_one_line(run, tmp_path):
 
 MISTAKES = {
     "digits --model mlp --backbone resnet18": "--model begins from nothing; leave --backbone out, .*",
-    "digits --model mlp --weights x": "--model begins from nothing; leave --weights out, or use --finetune",
+    "digits --model mlp --weights x": "--model begins from nothing; leave --weights out, or leave --model out",
     "digits --model mlp --finetune": "--model begins from nothing, and --finetune with a pretrained .*",
     "digits --recipe strong": "--recipe is for training a network; add --finetune, or --model NAME",
     "digits --set lr=1": "--set is for training a network; add --finetune, or --model NAME",

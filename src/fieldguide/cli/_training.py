@@ -1,7 +1,7 @@
 """What the training commands share: the options of a network, the live table of epochs, and what came of a run."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -77,6 +77,44 @@ def short_for(setting: str, help_text: str) -> Any:  # noqa: ANN401 - typer's
 def in_panel(*names: str, help_text: str, **options: Any) -> Any:  # noqa: ANN401 - typer's
     """Return an option of training a network."""
     return typer.Option(*names, help=help_text, rich_help_panel=_PANEL, **options)
+
+
+BatchSize = Annotated[int | None, short_for("batch_size", "Photos a step")]
+Freeze = Annotated[str | None, short_for("freeze", "Parts that stay: features, none, stageN")]
+Balanced = Annotated[
+    bool, typer.Option("--balanced", help="Count every class the same, however many photos it has.")
+]
+Hard = Annotated[
+    bool,
+    in_panel("--hard", help_text="Learn the teacher's choices, not its probabilities: short for --set hard=."),
+]
+
+_OF_A_TEACHER = ("hard", "unlabelled")
+_OF_MODEL = ("arguments", "width")
+_OF_BACKBONE = ("backbone", "weights")
+
+
+def flag(parameter: str) -> str:
+    """Return the option that a command's parameter stands for."""
+    own = {"settings": "--set", "arguments": "--argument", "data": "DATA"}
+    return own.get(parameter, f"--{parameter.replace('_', '-')}")
+
+
+def refuse_of_others(given: Set[str]) -> None:
+    """Refuse options of another kind of training than the one that is asked for, by name.
+
+    Raises:
+        BadParameter: one is of a teacher, and there is none; or it is of a network from nothing, and this one is
+            pretrained; or the other way round.
+    """
+    needs_teacher = [name for name in _OF_A_TEACHER if name in given]
+    if needs_teacher and "teacher" not in given:
+        raise typer.BadParameter(f"{flag(needs_teacher[0])} is of learning from a teacher; add --teacher GUIDE")
+    others = [name for name in (_OF_BACKBONE if "model" in given else _OF_MODEL) if name in given]
+    if others and "model" in given:
+        raise typer.BadParameter(f"--model begins from nothing; leave {flag(others[0])} out, or leave --model out")
+    if others:
+        raise typer.BadParameter(f"{flag(others[0])} is of a network from nothing; add --model NAME")
 
 
 def pairs(given: Iterable[str], option: str) -> dict[str, str]:

@@ -6,21 +6,39 @@ from typing import Annotated
 import typer
 
 from fieldguide.cli._app import app
-from fieldguide.cli._options import AsJson, DataRoot
-from fieldguide.cli._training import Arguments, ModelName, RecipeName, Seed, Settings, Teachers, Width
+from fieldguide.cli._options import AsJson, DataRoot, Fit
+from fieldguide.cli._training import (
+    Arguments,
+    Balanced,
+    BatchSize,
+    Freeze,
+    Hard,
+    ModelName,
+    RecipeName,
+    Seed,
+    Settings,
+    Teachers,
+    Width,
+)
 
 
 @app.command()
 def lr_find(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(help="Photos, as for train.")],
     model: ModelName = None,
     backbone: Annotated[str, typer.Option(help="To fine-tune, where no --model is named.")] = "efficientnet_lite0",
     weights: Annotated[Path | None, typer.Option(help="Of the backbone.", show_default="pretrained")] = None,
+    fit: Fit = None,
+    balanced: Balanced = False,
     recipe: RecipeName = None,
     settings: Settings = None,
+    batch_size: BatchSize = None,
+    freeze: Freeze = None,
     arguments: Arguments = None,
     width: Width = None,
     teacher: Teachers = None,
+    hard: Hard = False,
     size: Annotated[
         int | None, typer.Option(min=8, max=2048, help="Side of the pictures.", show_default="auto")
     ] = None,
@@ -36,11 +54,15 @@ def lr_find(
     from dataclasses import asdict
 
     from fieldguide.cli._console import print_json, print_table, progress_bars
-    from fieldguide.cli._training import model_arguments, pairs
+    from fieldguide.cli._training import changed_settings, model_arguments, refuse_of_others
     from fieldguide.paths import check_place, written_whole
     from fieldguide.report import check_picture_name, draw_range_test
     from fieldguide.training.runs import find_lr
 
+    refuse_of_others({n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")})
+    changes = changed_settings(
+        settings, {"batch_size": batch_size, "freeze": freeze}, balanced=balanced, hard=hard
+    )
     if picture:
         try:
             check_picture_name(picture)
@@ -54,8 +76,9 @@ def lr_find(
             backbone=backbone,
             weights=weights,
             recipe=recipe,
-            settings=pairs(settings or (), "--set"),
+            settings=changes,
             size_px=size,
+            fit=fit,
             arguments=model_arguments(arguments, width),
             teachers=teacher or (),
             seed=seed,

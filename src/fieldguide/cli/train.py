@@ -13,6 +13,10 @@ from fieldguide.cli._app import app
 from fieldguide.cli._options import AsJson, DataRoot, EngineName, Fit
 from fieldguide.cli._training import (
     Arguments,
+    Balanced,
+    BatchSize,
+    Freeze,
+    Hard,
     ModelName,
     RecipeName,
     Seed,
@@ -21,9 +25,11 @@ from fieldguide.cli._training import (
     Width,
     changed_settings,
     epoch_table,
+    flag,
     in_panel,
     model_arguments,
     print_outcome,
+    refuse_of_others,
     short_for,
 )
 
@@ -32,9 +38,6 @@ if TYPE_CHECKING:
 
 _OF_A_NETWORK = ("recipe", "settings", "epochs", "batch_size", "lr", "freeze", "teacher", "hard", "unlabelled",
                  "seed", "seeds", "checkpoint_every", "tensorboard")  # fmt: skip
-_OF_A_TEACHER = ("hard", "unlabelled")
-_OF_MODEL = ("arguments", "width")
-_OF_BACKBONE = ("backbone", "weights")
 _WITH_RESUME = ("resume", "as_json", "checkpoint_every", "tensorboard")
 
 
@@ -68,9 +71,7 @@ def train(
         typer.Option(min=8, max=2048, help="Side of the pictures in pixels.", show_default="the network's"),
     ] = None,
     fit: Fit = None,
-    balanced: Annotated[
-        bool, typer.Option("--balanced", help="Count every class the same, however many photos it has.")
-    ] = False,
+    balanced: Balanced = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first photo that can't be used.")] = False,
     data_root: DataRoot = None,
     engine: EngineName = "auto",
@@ -85,16 +86,13 @@ def train(
     recipe: RecipeName = None,
     settings: Settings = None,
     epochs: Annotated[float | None, short_for("epochs", "Times that every photo is learnt from")] = None,
-    batch_size: Annotated[int | None, short_for("batch_size", "Photos a step")] = None,
+    batch_size: BatchSize = None,
     lr: Annotated[float | None, short_for("lr", "Learning rate at its highest")] = None,
-    freeze: Annotated[str | None, short_for("freeze", "Parts that stay: features, none, stageN")] = None,
+    freeze: Freeze = None,
     width: Width = None,
     arguments: Arguments = None,
     teacher: Teachers = None,
-    hard: Annotated[
-        bool,
-        in_panel("--hard", help_text="Learn the teacher's choices, not its probabilities: short for --set hard=."),
-    ] = False,
+    hard: Hard = False,
     unlabelled: Annotated[
         bool,
         in_panel("--unlabelled", help_text="Learn from photos in no class folder too, by the teacher's answers."),
@@ -168,11 +166,6 @@ def _named_after(data: str) -> Path:
 
 def _refuse_contradictions(given: set[str]) -> None:
     """Refuse options that make no sense together, by name."""
-
-    def flag(name: str) -> str:
-        own = {"settings": "--set", "arguments": "--argument", "data": "DATA"}
-        return own.get(name, f"--{name.replace('_', '-')}")
-
     if "resume" in given:
         others = [name for name in sorted(given) if name not in _WITH_RESUME]
         if others:
@@ -180,25 +173,13 @@ def _refuse_contradictions(given: set[str]) -> None:
                 f"--resume goes on with what its run was told to do; leave {flag(others[0])} out"
             )
         return
-    needs_teacher = [name for name in _OF_A_TEACHER if name in given]
-    if needs_teacher and "teacher" not in given:
-        raise typer.BadParameter(f"{flag(needs_teacher[0])} is of learning from a teacher; add --teacher GUIDE")
     if {"model", "finetune"} <= given:
         raise typer.BadParameter(
             "--model begins from nothing, and --finetune with a pretrained --backbone; choose one"
         )
-    if "model" in given:
-        others = [name for name in _OF_BACKBONE if name in given]
-        if others:
-            raise typer.BadParameter(
-                f"--model begins from nothing; leave {flag(others[0])} out, or use --finetune"
-            )
-        return
-    needs_model = [name for name in _OF_MODEL if name in given]
-    if needs_model:
-        raise typer.BadParameter(f"{flag(needs_model[0])} is of a network from nothing; add --model NAME")
+    refuse_of_others(given)
     needs_network = [name for name in _OF_A_NETWORK if name in given]
-    if needs_network and "finetune" not in given:
+    if needs_network and not given & {"model", "finetune"}:
         raise typer.BadParameter(
             f"{flag(needs_network[0])} is for training a network; add --finetune, or --model NAME"
         )
