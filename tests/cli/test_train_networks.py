@@ -54,7 +54,40 @@ def test_several_seeds_give_their_mean_and_spread_and_are_not_trained_twice(run,
     again = run(*command, "--json")
     facts = json.loads(again.stdout)
     assert [each["training"]["seed"] for each in facts] == [3, 4]
-    assert again.stderr == f"{tmp_path / 'x-seed3.guide'} is there already\n"
+    assert [each["evaluation"]["top1"] for each in facts] == [each["metrics"]["top1"] for each in facts]
+
+
+def test_what_other_orders_left_is_refused_and_what_these_left_is_told_truthfully(run, colours, tmp_path):
+    how = ("--size", 32, "--epochs", 1, "--batch-size", 8, "--engine", "torch-cpu", "-o", tmp_path / "x")
+    command = ("train", colours, "--model", "lenet", "--set", "precision=float32", *how, "--seeds", 2)
+    first = run(*command, "--lr", 0.001)
+    assert first.returncode == 0, first.stderr
+    again = run(*command, "--lr", 0.001)
+    assert again.returncode == 0 and "unknown" not in again.stderr
+    assert f"{tmp_path / 'x-seed0'} is there already; it was evaluated when it was trained\n" in again.stderr
+    top1 = fg.load(tmp_path / "x-seed0").facts["metrics"]["top1"]
+    assert f"top-1     {100 * top1:.1f} %  (95 % interval" in again.stdout
+    assert again.stdout.splitlines()[-2] == first.stdout.splitlines()[-2], "mean and spread"
+    said = json.loads(run(*command, "--lr", 0.001, "--json").stdout)
+    assert [each["evaluation"]["top1"] for each in said] == [each["metrics"]["top1"] for each in said]
+    refused = run(*command, "--lr", 0.1)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        f"fieldguide: {tmp_path / 'x-seed0'} is of lr 0.001, and is now to be of 0.1; choose another --output, or "
+        "remove what is there\n"
+    )
+
+
+def test_each_seed_has_a_folder_of_tensorboard_s_files(run, colours, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    how = ("--size", 32, "--epochs", 2, "--batch-size", 8, "--engine", "torch-cpu", "-o", tmp_path / "x")
+    command = ("train", colours, "--model", "lenet", "--set", "precision=float32", *how, "--seeds", 2, "--seed", 3)
+    result = run(*command, "--tensorboard", tmp_path / "logs")
+    assert result.returncode == 0, result.stderr
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {"seed3", "seed4"}
+    for seed in (3, 4):
+        log = events.EventAccumulator(str(tmp_path / "logs" / f"seed{seed}")).Reload()
+        assert len(log.Scalars("train_loss")) == 2
 
 
 @pytest.fixture(scope="module")

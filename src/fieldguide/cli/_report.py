@@ -1,6 +1,8 @@
 """How an evaluation is printed; train and evaluate share it."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,18 +15,23 @@ _CONFUSED_PAIRS = 15
 
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print accuracy, per-class scores and the confusion matrix."""
-    low, high = evaluation.top1_interval
-    print(f"top-1     {percent(evaluation.top1)}  (95 % interval {percent(low)} to {percent(high)})")
-    if evaluation.top5 is not None:
-        print(f"top-5     {percent(evaluation.top5)}")
-    print(f"log loss  {evaluation.log_loss:.3f}")
-    print(f"photos    {evaluation.num_photos}")
+    print_metrics(evaluation.to_dict())
     print()
     print_table(
         ("class", "precision", "recall", "F1", "photos"),
         [(c.name, percent(c.precision), percent(c.recall), percent(c.f1), c.support) for c in evaluation.classes],
     )
     _print_confusion(evaluation)
+
+
+def print_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print an evaluation's main numbers, as a guide's facts keep them."""
+    low, high = metrics["top1_interval"]
+    print(f"top-1     {percent(metrics['top1'])}  (95 % interval {percent(low)} to {percent(high)})")
+    if metrics["top5"] is not None:
+        print(f"top-5     {percent(metrics['top5'])}")
+    print(f"log loss  {metrics['log_loss']:.3f}")
+    print(f"photos    {metrics['num_photos']}")
 
 
 def _print_confusion(evaluation: Evaluation) -> None:

@@ -1,6 +1,7 @@
 """``fieldguide train``."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -151,11 +152,15 @@ def train(
             if seeds == 1
             else {n: target.with_name(f"{target.stem}-seed{n}{target.suffix}") for n in range(seed, seed + seeds)}
         )
-        with _watching(checkpoint_every, tensorboard, quiet=as_json) as watching:
-            guides = {
-                place: _train_network(place, None if resume else partial(begin, seed=number), watching, seeds > 1)
-                for number, place in places.items()
-            }
+        guides = {}
+        for number, place in places.items():
+            logs = tensorboard / f"seed{number}" if tensorboard and seeds > 1 else tensorboard
+            with _watching(checkpoint_every, logs, quiet=as_json) as watching:
+                guides[place] = (
+                    runs.resume(place, **watching)
+                    if resume
+                    else begin(seed=number, output=place, again=seeds > 1, **watching)
+                )
     _print_guides(guides, time.perf_counter() - start, as_json=as_json)
 
 
@@ -209,23 +214,6 @@ def _watching(checkpoint_s: float, tensorboard: Path | None, *, quiet: bool) -> 
         yield {"checkpoint_s": checkpoint_s, "on_progress": on_progress, "on_epoch": on_epoch}
 
 
-def _train_network(
-    place: Path, begin: "Callable[..., Guide] | None", watching: dict[str, Any], is_one_of_several: bool
-) -> "Guide":
-    """Begin a run, or go on with it; of several seeds, one that is there or begun is not begun again."""
-    from fieldguide.cli._console import note
-    from fieldguide.guide import load
-    from fieldguide.training import runs
-    from fieldguide.training.record.keeper import read_job
-
-    if begin is None or (is_one_of_several and read_job(place) is not None):
-        return runs.resume(place, **watching)
-    if is_one_of_several and (place / "guide.json").exists():
-        note(f"{place} is there already")
-        return load(place)
-    return begin(output=place, **watching)
-
-
 def _print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) -> None:
     from fieldguide.cli._console import print_json
 
@@ -247,7 +235,7 @@ def _as_json(guide: "Guide", target: Path, seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "class_names": list(guide.class_names),
         **guide.facts,
-        "evaluation": guide.evaluation.to_dict() if guide.evaluation else None,
+        "evaluation": json.loads(guide.records["metrics.json"]) if "metrics.json" in guide.records else None,
     }
 
 
@@ -270,7 +258,7 @@ def _print_seeds(guides: "dict[Path, Guide]") -> None:
 def _print_guide(guide: "Guide", target: Path) -> None:
     """Print what it learnt from, how good it is, and what was left out."""
     from fieldguide.cli._console import note, print_skipped
-    from fieldguide.cli._report import print_evaluation
+    from fieldguide.cli._report import print_evaluation, print_metrics
     from fieldguide.data import SkippedPhoto
 
     facts, training = guide.facts["data"], guide.facts.get("training", {})
@@ -285,6 +273,10 @@ def _print_guide(guide: "Guide", target: Path) -> None:
         print_evaluation(guide.evaluation)
         if guide.evaluation.left_out:
             note(f"held-out copies of training photos, not evaluated: {guide.evaluation.left_out}")
+    elif guide.facts["metrics"]:
+        note(f"{target} is there already; it was evaluated when it was trained")
+        print_metrics(guide.facts["metrics"])
+        print()
     else:
         why = "all held-out photos are copies of training photos" if facts["num_held_out"] else "too few photos"
         note(f"{why}: the accuracy is unknown")

@@ -19,6 +19,7 @@ from fieldguide.training.preparation import Run
 from fieldguide.training.record.facts import data_facts, origin, skipped_facts, summary
 from fieldguide.training.record.history import to_csv, verdict
 from fieldguide.training.record.job import Job
+from fieldguide.training.same_orders import orders
 from fieldguide.training.train import train
 from fieldguide.weights import load_backbone
 
@@ -59,10 +60,8 @@ def _make_guide(run: Run, network: Classifier, own: Evaluation, on_progress: Pro
     job, photos, learning, frozen = run.job, run.photos, run.learning, run.frozen
     best = learning.state.best
     training: dict[str, Any] = {
-        "kind": job.kind,
+        **orders(job),
         "recipe_name": job.recipe_name,
-        "recipe": dict(job.recipe),
-        "seed": job.seed,
         "arithmetic": dict(job.arithmetic),
         "steps": learning.state.step,
         "seconds": round(learning.state.seconds, 2),
@@ -121,8 +120,8 @@ def _frozen_guide(
         backbone=job.model,
         weights=job.weights,
         size_px=job.size_px,
-        balanced=job.settings().balance != "none",
         fit=job.fit,
+        balanced=job.settings().balance != "none",
         strict=job.strict,
         engine=job.engine,
         on_progress=on_progress,

@@ -1,14 +1,15 @@
 """Training runs: a network from nothing, or a pretrained one fine-tuned; started, or taken up again."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fieldguide.data import ImageSet, open_images
 from fieldguide.data.preprocess import Fit
 from fieldguide.errors import TrainingError
-from fieldguide.guide import Guide
-from fieldguide.guide_format import check_replaceable
+from fieldguide.guide import Guide, load
+from fieldguide.guide_format import FACTS, check_replaceable
 from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.processes import Processes, find_processes
@@ -41,6 +42,7 @@ def train_network(
     strict: bool = False,
     data_root: str | Path | None = None,
     engine: str = "auto",
+    again: bool = False,
     checkpoint_s: float = INTERVAL_S,
     on_progress: Progress = silent,
     on_epoch: OnEpoch = ignore_epoch,
@@ -64,6 +66,8 @@ def train_network(
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
         engine: that the guide runs on; ``"auto"`` for the fastest here.
+        again: return the guide that is at ``output`` already, and go on with a run that was begun there, where
+            they were told to do the same.
         checkpoint_s: seconds between checkpoints.
         on_progress: called as photos and steps are done.
         on_epoch: called with each epoch's record.
@@ -72,8 +76,8 @@ def train_network(
         DataError: there is nothing to learn from, or the network can't take it.
         RecipeError: a setting is not allowed.
         GuideError: a teacher can't be loaded.
-        TrainingError: an unfinished run or a teacher is at ``output``, a teacher is of other classes, the loss is
-            no number, or nothing can be written.
+        TrainingError: an unfinished run, another one than ``again`` allows, or a teacher is at ``output``, a
+            teacher is of other classes, the loss is no number, or nothing can be written.
         StoppedError: Ctrl-C or SIGTERM came; :func:`resume` goes on.
     """
     processes = find_processes()
@@ -97,8 +101,7 @@ def train_network(
         engine=engine,
     )
     keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
-    processes.once(lambda: _make_room(job, keeper.target))
-    return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
+    return _begin(job, images, keeper, processes, again=again, on_progress=on_progress, on_epoch=on_epoch)
 
 
 def finetune(
@@ -117,6 +120,7 @@ def finetune(
     strict: bool = False,
     data_root: str | Path | None = None,
     engine: str = "auto",
+    again: bool = False,
     checkpoint_s: float = INTERVAL_S,
     on_progress: Progress = silent,
     on_epoch: OnEpoch = ignore_epoch,
@@ -141,6 +145,7 @@ def finetune(
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
         engine: that the guide runs on; ``"auto"`` for the fastest here.
+        again: take what is at ``output`` already, as of :func:`train_network`.
         checkpoint_s: seconds between checkpoints.
         on_progress: called as photos and steps are done.
         on_epoch: called with each epoch's record.
@@ -169,8 +174,7 @@ def finetune(
     processes = find_processes()
     images = processes.first_here(lambda: open_images(data, data_root=data_root))
     keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
-    processes.once(lambda: _make_room(job, keeper.target))
-    return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
+    return _begin(job, images, keeper, processes, again=again, on_progress=on_progress, on_epoch=on_epoch)
 
 
 def resume(
