@@ -105,7 +105,7 @@ class Recipe:
     precision: Literal["auto", "float32", "bfloat16"] = _setting(
         "auto", "of the arithmetic; auto takes the faster one, measured at the start"
     )
-    compile: bool = _setting(False, "compile the network first: minutes once, some speed in every step")
+    compile: bool = _setting(False, "compile the network first: a minute or two once, some speed in every step")
     deterministic: bool = _setting(False, "refuse operations that give other bits each time (a GPU has some)")
 
     def __post_init__(self) -> None:
