@@ -19,6 +19,7 @@ from fieldguide.training.compute.arithmetic import autocast
 from fieldguide.training.compute.processes import Processes
 from fieldguide.training.judge import is_better, judge_pictures
 from fieldguide.training.lesson import Lesson
+from fieldguide.training.network import set_modes
 from fieldguide.training.objective import Objective
 from fieldguide.training.optimiser import average_weights, make_optimiser
 from fieldguide.training.order import Order, share_out
@@ -222,14 +223,8 @@ class Learning:
             dropout.p = full * stage.strength
 
     def set_modes(self) -> None:
-        """Put the network in training, but for what is frozen: its statistics stay, too."""
-        self.network.train()
-        for module in self.network.modules():
-            parameters = list(module.parameters())
-            is_frozen = bool(parameters) and not any(p.requires_grad for p in parameters)
-            is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-            if is_frozen or (is_norm and self.recipe.batch_norm == "frozen"):
-                module.eval()
+        """Put the network in training, as the recipe means it."""
+        set_modes(self.network, self.recipe)
 
     @property
     def _look_every(self) -> int:

@@ -267,6 +267,17 @@ def _rates(network: nn.Module) -> list[float]:
     return [v for module in network.modules() for v in vars(module).values() if isinstance(v, float)]
 
 
+def set_modes(network: nn.Module, recipe: Recipe) -> None:
+    """Put a network in training, but for what is frozen: its statistics stay, too."""
+    network.train()
+    for module in network.modules():
+        parameters = list(module.parameters())
+        is_frozen = bool(parameters) and not any(p.requires_grad for p in parameters)
+        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        if is_frozen or (is_norm and recipe.batch_norm == "frozen"):
+            module.eval()
+
+
 def to_backbone(body: nn.Module, plan: Plan) -> Backbone:
     """Return the body as the backbone of a guide."""
     tensors = {name: tensor.detach().cpu().numpy() for name, tensor in body.state_dict().items()}

@@ -1,8 +1,10 @@
 """From a job to a run that is ready to learn: network, photos, arithmetic, and its last checkpoint if any."""
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import torch
+from torch import nn
 
 from fieldguide.data import ImageSet
 from fieldguide.errors import RecipeError, TrainingError
@@ -17,7 +19,7 @@ from fieldguide.training.finetuning import pretrained_network, solve_head
 from fieldguide.training.judge import judge_pictures
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Learning
-from fieldguide.training.network import Classifier, Plan, build_network, plan_network
+from fieldguide.training.network import Classifier, Plan, build_network, plan_network, set_modes
 from fieldguide.training.order import seed_of
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.lesson_photos import LessonPhotos, gather_photos
@@ -95,7 +97,7 @@ def prepare_run(
         is_balanced = recipe.balance != "none"
         head = processes.once(lambda: solve_head(backbone, photos, on_progress, balanced=is_balanced))
     network = _network(job, plan, backbone, head, len(photos.images.class_names))
-    arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
+    arithmetic = processes.once(lambda: arithmetic_of(job, network, plan, processes))
     job = replace(
         job,
         data_name=everything.name,
@@ -190,12 +192,16 @@ def _pretrained(job: Job) -> Backbone | None:
     return None
 
 
-def _arithmetic(job: Job, network: Classifier, plan: Plan, device: torch.device, num_processes: int) -> Arithmetic:
-    """Return what the run has computed with so far or, at its start, what is fastest."""
+def arithmetic_of(job: Job, network: nn.Module, plan: Plan, processes: Processes) -> Arithmetic:
+    """Return what the run has computed with so far or, at its start, what is fastest for a process's share."""
     if job.arithmetic:
         return Arithmetic(**job.arithmetic)
     recipe, side = job.settings(), plan.preprocess.size_px
-    size = max(2, recipe.batch_size // recipe.accumulate // num_processes)
+    size = max(2, recipe.batch_size // recipe.accumulate // processes.count)
     return choose_arithmetic(
-        network, (size, plan.preprocess.channels, side, side), device, precision=recipe.precision
+        network,
+        (size, plan.preprocess.channels, side, side),
+        processes.device,
+        precision=recipe.precision,
+        set_modes=partial(set_modes, recipe=recipe),
     )

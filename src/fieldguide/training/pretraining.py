@@ -19,7 +19,7 @@ from fieldguide.libraries import keep_freed_memory
 from fieldguide.paths import check_place, expand
 from fieldguide.progress import Progress, silent
 from fieldguide.training.byol import Byol, TwoViews, byol_loss
-from fieldguide.training.compute.arithmetic import Arithmetic, choose_arithmetic, prepare
+from fieldguide.training.compute.arithmetic import prepare
 from fieldguide.training.compute.processes import Processes, find_processes
 from fieldguide.training.judge import evenly, outputs_on
 from fieldguide.training.lesson import Lesson
@@ -36,7 +36,7 @@ from fieldguide.training.network import (
 from fieldguide.training.order import seed_of
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
-from fieldguide.training.preparation import check_all_see_the_same
+from fieldguide.training.preparation import arithmetic_of, check_all_see_the_same
 from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.facts import origin, skipped_facts
 from fieldguide.training.record.history import OnEpoch, ignore_epoch, to_csv
@@ -283,7 +283,8 @@ def _prepare(
     classifier = _random_network(job, plan)
     num_features = classifier.classifier.in_features
     network = Byol(classifier.body, num_features, target_decay=recipe.target_decay)
-    arithmetic = processes.once(lambda: _arithmetic(job, network, plan, processes.device, processes.count))
+    # of what learns: the target computes the same, on the way forward
+    arithmetic = processes.once(lambda: arithmetic_of(job, network.online, plan, processes))
     job = replace(job, data_name=everything.name, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
     prepare(network, arithmetic, processes.device)
     lesson = Lesson(
@@ -316,17 +317,6 @@ def _random_network(job: Job, plan: Plan) -> Classifier:
     """Return the network that the run begins with."""
     torch.manual_seed(seed_of(job.seed, _INITIALISATION))
     return build_network(plan, 2, job.settings())
-
-
-def _arithmetic(job: Job, network: Byol, plan: Plan, device: torch.device, num_processes: int) -> Arithmetic:
-    """Return what the run has computed with so far or, at its start, what is fastest."""
-    if job.arithmetic:
-        return Arithmetic(**job.arithmetic)
-    recipe, side = job.settings(), plan.preprocess.size_px
-    size = max(2, recipe.batch_size // recipe.accumulate // num_processes)
-    return choose_arithmetic(  # of what learns: the target computes the same, on the way forward
-        network.online, (size, plan.preprocess.channels, side, side), device, precision=recipe.precision
-    )
 
 
 def _judge(run: _Run, body: nn.Module, on_progress: Progress) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ SHORT = Arithmetic(precision="bfloat16", fused=True)
 def test_on_a_cpu_the_faster_one_is_taken_if_it_is_worth_it(monkeypatch, seconds, expected):
     taken = []
     monkeypatch.setattr(module, "_has_short", lambda device: True)
-    monkeypatch.setattr(module, "_step", lambda network, shape, device, candidate: candidate)
+    monkeypatch.setattr(module, "_step", lambda network, shape, device, candidate, set_modes: candidate)
     monkeypatch.setattr(
         module, "_seconds", lambda step: taken.append(step) or seconds[step.precision == "bfloat16"]
     )

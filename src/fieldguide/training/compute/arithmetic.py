@@ -45,6 +45,7 @@ def choose_arithmetic(
     device: torch.device,
     *,
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    set_modes: Callable[[nn.Module], object] = nn.Module.train,
 ) -> Arithmetic:
     """Return the faster arithmetic; on a CPU a few steps of each tell. The network is left as it was.
 
@@ -53,6 +54,7 @@ def choose_arithmetic(
         images_shape: (N, C, H, W) of a step; fewer images are measured where they are large.
         device: that it will run on.
         precision: ``"auto"``, or the one to take.
+        set_modes: puts a network in training.
     """
     exact = Arithmetic()
     on_cpu = device.type == "cpu"
@@ -67,7 +69,7 @@ def choose_arithmetic(
         return short
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        steps = [_step(network, images_shape, device, candidate) for candidate in (exact, short)]
+        steps = [_step(network, images_shape, device, candidate, set_modes) for candidate in (exact, short)]
         seconds = [_seconds(step) for _ in range(_ROUNDS) for step in steps]
     return short if min(seconds[0::2]) > _WORTH_IT * min(seconds[1::2]) else exact
 
@@ -75,19 +77,24 @@ def choose_arithmetic(
 def _has_short(device: torch.device) -> bool:
     """Whether a device computes in bfloat16 itself: emulated, it would be far slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _step(
-    network: nn.Module, images_shape: tuple[int, int, int, int], device: torch.device, arithmetic: Arithmetic
+    network: nn.Module,
+    images_shape: tuple[int, int, int, int],
+    device: torch.device,
+    arithmetic: Arithmetic,
+    set_modes: Callable[[nn.Module], object],
 ) -> Callable[[], None]:
     """Return a step of a copy of the network, without the optimiser's part; it was taken once, to warm up."""
     count, channels, height, width = images_shape
     count = max(2, min(count, _PIXELS_MEASURED // (height * width)))
-    own = copy.deepcopy(network).to(device).train()
+    own = copy.deepcopy(network).to(device)
+    set_modes(own)
     prepare(own, arithmetic, device)
     images = torch.rand(count, channels, height, width, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
