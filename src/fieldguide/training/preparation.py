@@ -87,11 +87,7 @@ def prepare_run(
         on_progress=on_progress,
     )
     check_all_see_the_same(photos, processes)
-    if job.fingerprint and job.fingerprint != photos.fingerprint:
-        raise TrainingError(
-            f"the photos of {everything.name} have changed since this run began (their fingerprint was "
-            f"{job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them back, or start a new run"
-        )
+    check_unchanged(photos, job)
     head = None
     if backbone is not None:
         is_balanced = recipe.balance != "none"
@@ -127,6 +123,19 @@ def prepare_run(
     learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
     processes.once(lambda: keeper.keep_job(job.to_dict()))  # not before: what is refused may be corrected
     return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)
+
+
+def check_unchanged(photos: LessonPhotos | UnlabelledPhotos, job: Job) -> None:
+    """Make sure that a run goes on with the photos that it began with.
+
+    Raises:
+        TrainingError: they have changed.
+    """
+    if job.fingerprint and job.fingerprint != photos.fingerprint:
+        raise TrainingError(
+            f"the photos of {photos.everything.name} have changed since this run began (their fingerprint was "
+            f"{job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them back, or start a new run"
+        )
 
 
 def check_all_see_the_same(photos: LessonPhotos | UnlabelledPhotos, processes: Processes) -> None:

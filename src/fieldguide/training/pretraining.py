@@ -36,7 +36,7 @@ from fieldguide.training.network import (
 from fieldguide.training.order import seed_of
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
-from fieldguide.training.preparation import arithmetic_of, check_all_see_the_same
+from fieldguide.training.preparation import arithmetic_of, check_all_see_the_same, check_unchanged
 from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.facts import origin, skipped_facts
 from fieldguide.training.record.history import OnEpoch, ignore_epoch, to_csv
@@ -275,11 +275,7 @@ def _prepare(
     plan = plan_network(job.model, everything, size_px=job.size_px, fit=job.fit, arguments=job.arguments)
     photos = gather_unlabelled(everything, plan.preprocess, recipe, strict=job.strict, on_progress=on_progress)
     check_all_see_the_same(photos, processes)
-    if job.fingerprint and job.fingerprint != photos.fingerprint:
-        raise TrainingError(
-            f"the photos of {everything.name} have changed since this run began (their fingerprint was "
-            f"{job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them back, or start a new run"
-        )
+    check_unchanged(photos, job)
     classifier = _random_network(job, plan)
     num_features = classifier.classifier.in_features
     network = Byol(classifier.body, num_features, target_decay=recipe.target_decay)
