@@ -23,12 +23,12 @@ from fieldguide.training.network import set_modes
 from fieldguide.training.objective import Objective
 from fieldguide.training.optimiser import average_weights, make_optimiser
 from fieldguide.training.order import Order, share_out
-from fieldguide.training.photos.augment import seed_everything
 from fieldguide.training.record.checkpoint import BEST, LAST, Checkpoint, flatten_optimiser, restore_optimiser
 from fieldguide.training.record.history import Epoch, OnEpoch, ignore_epoch
 from fieldguide.training.record.keeper import Keeper
 from fieldguide.training.record.state import State
 from fieldguide.training.schedule import Schedule, Stage, stage_of
+from fieldguide.training.seeds import seed_everything
 from fieldguide.training.stopping import listening
 
 _LOOK_EVERY = {

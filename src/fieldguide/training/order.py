@@ -8,13 +8,7 @@ import numpy.typing as npt
 from fieldguide.data.image_set import NO_LABEL
 from fieldguide.errors import TrainingError
 from fieldguide.training.recipe import Recipe
-
-_ORDER = 1  # what a seed is drawn for: seeds of one purpose are independent of another's
-
-
-def seed_of(*numbers: int) -> int:
-    """Return 32 bits that depend on all of the numbers: the seed of a step, of an epoch, of a photo's place."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+from fieldguide.training.seeds import Purpose, generator
 
 
 class Order:
@@ -59,7 +53,7 @@ class Order:
 
     def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:
         if epoch not in self._epochs:
-            random = np.random.default_rng([self._seed, _ORDER, epoch])
+            random = generator(self._seed, Purpose.ORDER, epoch)
             self._epochs[epoch] = (
                 random.permutation(self.num_photos)
                 if self._shares is None

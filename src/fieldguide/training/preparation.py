@@ -20,7 +20,6 @@ from fieldguide.training.judge import judge_pictures
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Learning
 from fieldguide.training.network import Classifier, Plan, build_network, plan_network, set_modes
-from fieldguide.training.order import seed_of
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.lesson_photos import LessonPhotos, gather_photos
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos
@@ -28,10 +27,9 @@ from fieldguide.training.recipe import Recipe
 from fieldguide.training.record.history import OnEpoch, ignore_epoch
 from fieldguide.training.record.job import Job
 from fieldguide.training.record.keeper import Keeper
+from fieldguide.training.seeds import Purpose, seed_of
 from fieldguide.training.teacher import GuideTeacher, guide_fingerprint, load_teachers
 from fieldguide.weights import Backbone, load_backbone
-
-_INITIALISATION = 5  # what a seed is drawn for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +152,7 @@ def check_all_see_the_same(photos: LessonPhotos | UnlabelledPhotos, processes: P
 def _network(
     job: Job, plan: Plan, backbone: Backbone | None, head: LinearHead | None, num_classes: int
 ) -> Classifier:
-    torch.manual_seed(seed_of(job.seed, _INITIALISATION))
+    torch.manual_seed(seed_of(job.seed, Purpose.INITIALISATION))
     if backbone is None or head is None:
         return build_network(plan, num_classes, job.settings())
     return pretrained_network(backbone, job.settings(), head)

@@ -33,7 +33,6 @@ from fieldguide.training.network import (
     refuse_lacking,
     to_backbone,
 )
-from fieldguide.training.order import seed_of
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
 from fieldguide.training.preparation import arithmetic_of, check_all_see_the_same, check_unchanged
@@ -42,11 +41,11 @@ from fieldguide.training.record.facts import origin, skipped_facts
 from fieldguide.training.record.history import OnEpoch, ignore_epoch, to_csv
 from fieldguide.training.record.job import Job, load_job
 from fieldguide.training.record.keeper import INTERVAL_S, JOB, Keeper, start_anew
+from fieldguide.training.seeds import Purpose, seed_of
 from fieldguide.weights import Backbone
 from fieldguide.weights.backbone_folder import FACTS, write_backbone
 
 RECIPE = "byol"
-_INITIALISATION, _VIEW = 5, 7  # what seeds are drawn for
 _WITH_LABELS = ("label_smoothing", "mixup", "cutmix", "balance", "validation", "freeze", "batch_norm", "ema",
                 "teacher_weight", "temperature", "hard")  # fmt: skip
 _KNOWN, _JUDGED = 20_000, 10_000  # labelled photos that features are judged with, at most
@@ -302,7 +301,7 @@ def _prepare(
 
 
 def _two_views(job: Job, plan: Plan, device: torch.device) -> TwoViews:
-    seeds = (seed_of(job.seed, _VIEW, number) for number in (0, 1))
+    seeds = (seed_of(job.seed, Purpose.VIEW, number) for number in (0, 1))
     first, second = (
         Augmentation(job.settings(), plan.preprocess, num_classes=1, seed=seed, device=device) for seed in seeds
     )
@@ -311,7 +310,7 @@ def _two_views(job: Job, plan: Plan, device: torch.device) -> TwoViews:
 
 def _random_network(job: Job, plan: Plan) -> Classifier:
     """Return the network that the run begins with."""
-    torch.manual_seed(seed_of(job.seed, _INITIALISATION))
+    torch.manual_seed(seed_of(job.seed, Purpose.INITIALISATION))
     return build_network(plan, 2, job.settings())
 
 

@@ -5,7 +5,6 @@ several processes that share a batch crop its photos as one process would.
 """
 
 import math
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -17,37 +16,19 @@ from torch.nn import functional as F
 from fieldguide.data import Preprocess
 from fieldguide.data.image_set import NO_LABEL
 from fieldguide.libraries import import_timm, import_torchvision
-from fieldguide.training.order import seed_of
 from fieldguide.training.photos.colours import change_colours, draw_changes
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import Stage
+from fieldguide.training.seeds import Purpose, generator, seed_of
 
 _MARGIN = 8 / 7  # of the pictures' side to the images', where crops are taken: 256 for 224
 _RAND_AUGMENT_OPS = 2
-_GEOMETRY, _PLACE, _STEP = 2, 3, 4  # what seeds are drawn for
-_COLOURS = 6
 _ASPECT = (3 / 4, 4 / 3)  # of random crops (Szegedy et al., 2014, section 6)
 
 
 def picture_size(recipe: Recipe, size_px: int) -> int:
     """Return the side of the pictures that images of ``size_px`` are cropped from: larger for random crops."""
     return round(size_px * _MARGIN) if recipe.min_scale < 1 and size_px > 64 else size_px
-
-
-def seed_everything(seed: int, step: int, part: int = 0) -> None:
-    """Seed every generator that a step may draw from: torch's, numpy's and Python's.
-
-    Args:
-        seed: of the run.
-        step: from 0.
-        part: of the step, where its batch is computed in several parts or by several processes.
-    """
-    value = seed_of(seed, _STEP, step, part)
-    torch.default_generator.manual_seed(value)  # torch.manual_seed takes ten times as long, to note who called it
-    if torch.cuda.is_available():
-        torch.cuda.manual_seed_all(value)
-    np.random.seed(value)
-    random.seed(value)
 
 
 class Augmentation:
@@ -118,13 +99,13 @@ class Augmentation:
         changed = []
         with torch.random.fork_rng(devices=[]):
             for number, picture in enumerate(pictures):
-                torch.default_generator.manual_seed(seed_of(self._seed, _PLACE, step, place + number))
+                torch.default_generator.manual_seed(seed_of(self._seed, Purpose.PLACE, step, place + number))
                 changed.append(change(picture.contiguous()))
         return torch.stack(changed)
 
     def _crop(self, images: Tensor, step: int, stage: Stage, places: slice, batch_size: int) -> Tensor:
         """Crop, shift and mirror each image and bring it to the stage's size, all in one sampling."""
-        random_numbers = np.random.default_rng([self._seed, _GEOMETRY, step])
+        random_numbers = generator(self._seed, Purpose.GEOMETRY, step)
         boxes = self._boxes(random_numbers, batch_size)[places]
         if self._recipe.flip:
             mirrored = random_numbers.random(batch_size)[places] < 0.5
@@ -158,7 +139,7 @@ class Augmentation:
         return boxes
 
     def _recolour(self, images: Tensor, step: int, stage: Stage, places: slice, batch_size: int) -> Tensor:
-        random_numbers = np.random.default_rng([self._seed, _COLOURS, step])
+        random_numbers = generator(self._seed, Purpose.COLOURS, step)
         strength = self._recipe.jitter * stage.strength
         matrices, contrasts = draw_changes(random_numbers, batch_size, strength=strength, grey=self._recipe.grey)
         return change_colours(images, matrices[places], contrasts[places])
