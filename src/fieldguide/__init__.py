@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fieldguide.guide import load as load
     from fieldguide.models import create_model as create_model
     from fieldguide.training import train as train
+    from fieldguide.training.find_lr import find_lr as find_lr
     from fieldguide.training.pretraining import pretrain as pretrain
-    from fieldguide.training.runs import find_lr as find_lr
     from fieldguide.training.runs import finetune as finetune
     from fieldguide.training.runs import resume as resume
     from fieldguide.training.runs import train_network as train_network
@@ -43,7 +43,7 @@ _MODULES = {
     "create_model": "fieldguide.models",
     "ensemble": "fieldguide.ensembles",
     "features": "fieldguide.feature_maps",
-    "find_lr": "fieldguide.training.runs",
+    "find_lr": "fieldguide.training.find_lr",
     "finetune": "fieldguide.training.runs",
     "load": "fieldguide.guide",
     "load_model": "fieldguide.weights",

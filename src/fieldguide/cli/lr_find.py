@@ -57,7 +57,7 @@ def lr_find(
     from fieldguide.cli._training import changed_settings, model_arguments, refuse_of_others
     from fieldguide.paths import check_place, written_whole
     from fieldguide.report import check_picture_name, draw_range_test
-    from fieldguide.training.runs import find_lr
+    from fieldguide.training.find_lr import find_lr
 
     refuse_of_others({n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")})
     changes = changed_settings(

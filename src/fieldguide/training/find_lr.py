@@ -1,14 +1,25 @@
 """The learning rate range test (Smith, 2015, https://arxiv.org/abs/1506.01186, section 3.3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fieldguide.errors import TrainingError
+from fieldguide.data import ImageSet, open_images
+from fieldguide.data.preprocess import Fit
+from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.progress import Progress, silent
+from fieldguide.training.compute.processes import find_processes
 from fieldguide.training.loop import Learning
+from fieldguide.training.network import refuse_lacking
+from fieldguide.training.preparation import default_recipe, prepare_run
+from fieldguide.training.recipe import Setting
+from fieldguide.training.record.job import new_job
+from fieldguide.training.record.keeper import Keeper
 from fieldguide.training.schedule import LR_SCALE
+from fieldguide.weights import DEFAULT_BACKBONE
 
 LOWEST, HIGHEST = 1e-6, 10.0
 STEPS = 100
@@ -31,6 +42,64 @@ class RangeTest:
     losses: tuple[float, ...]
     suggested: float
     diverged_at: float | None
+
+
+def find_lr(
+    data: ImageSet | str | Path,
+    *,
+    model: str | None = None,
+    backbone: str = DEFAULT_BACKBONE,
+    weights: str | Path | None = None,
+    recipe: str | None = None,
+    settings: Mapping[str, Setting] | None = None,
+    size_px: int | None = None,
+    fit: Fit | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    teachers: Sequence[str | Path] = (),
+    seed: int = 0,
+    steps: int = STEPS,
+    data_root: str | Path | None = None,
+    on_progress: Progress = silent,
+) -> RangeTest:
+    """Try learning rates from very low to far too high, in one short training, and suggest one.
+
+    Args:
+        data: an image set, a path, or a registered name.
+        model: to train from nothing; None to fine-tune ``backbone``.
+        backbone: to fine-tune, where there is no model.
+        weights: a .safetensors file for the backbone.
+        recipe: whose other settings are taken; by default as of :func:`train_network` or
+            :func:`finetune`.
+        settings: of the recipe, to change.
+        size_px: side of the pictures.
+        fit: ``crop``, ``pad`` or ``squash``.
+        arguments: of the model's factory.
+        teachers: paths of guides to learn from, as of :func:`train_network`.
+        seed: of all chance.
+        steps: how many rates to try.
+        data_root: where a named set's files are, or shall be put.
+        on_progress: called as photos and steps are done.
+
+    Raises:
+        RecipeError: a setting is not allowed, or is the learning rate.
+        DataError, GuideError, TrainingError, WeightsError: as of :func:`train_network` and
+            :func:`finetune`.
+    """
+    settings = settings or {}
+    if "lr" in settings:
+        raise RecipeError(f"lr is {settings['lr']}, but learning rates are what is tried here; leave it out")
+    processes = find_processes()
+    images = processes.first_here(lambda: open_images(data, data_root=data_root))
+    recipe = recipe or ("finetune" if model is None else default_recipe(images))
+    refuse_lacking(model or backbone, settings)
+    job = new_job(
+        "fine-tuning" if model is None else "from nothing", images, model=model or backbone, weights=weights,
+        size_px=size_px, fit=fit, arguments=arguments, recipe=recipe, settings={**settings, "compile": False},
+        teachers=teachers, seed=seed,
+    )  # fmt: skip
+    with processes.together():
+        run = prepare_run(job, images, Keeper(None), processes, on_progress=on_progress)
+        return range_test(run.learning, steps=steps, on_progress=on_progress)
 
 
 def range_test(learning: Learning, *, steps: int = STEPS, on_progress: Progress = silent) -> RangeTest:

@@ -18,16 +18,13 @@ from fieldguide.introspection import create_on_meta, input_shape_of
 from fieldguide.models import MODELS, TIMM_PREFIX, TORCHVISION_PREFIX, create_model
 from fieldguide.training.recipe import Recipe, Setting, read_setting
 from fieldguide.training.schedule import stage_of
-from fieldguide.weights import Backbone
+from fieldguide.weights import Backbone, load_backbone
+from fieldguide.weights.backbone import is_folder
 from fieldguide.weights.own_weights import IMAGENET_MEAN, IMAGENET_STD
 from fieldguide.weights.tensors import Weights
 
 SMALL_PX = 64  # pictures up to this side are taken as they are, by networks in their form for small input
-_SMALL_SIZES = (
-    16,
-    32,
-    64,
-)  # that smaller pictures are enlarged to, where a network takes none as small as they are
+_SMALL_SIZES = (16, 32, 64)  # that smaller pictures are enlarged to, for networks that take none so small
 _LOOKED_AT = 16  # photos, to learn what the set's pictures are like
 _REGULARISATION = {"dropout": "dropout", "drop_path_rate": "stochastic depth"}  # settings that lie in the network
 _THEIR_NAMES = {
@@ -238,12 +235,14 @@ def refuse_lacking(name: str, settings: Mapping[str, Setting]) -> None:
     What a recipe's own file says is another matter: it is taken as far as the network has it.
 
     Args:
-        name: of the model.
+        name: of the model, or the folder of a backbone.
         settings: of the recipe, that are asked for.
 
     Raises:
         RecipeError: with the setting's name and value.
     """
+    if settings.keys() & _REGULARISATION.keys() and is_folder(name):
+        name = load_backbone(name).name
     for key, what in _REGULARISATION.items():
         value = read_setting(key, settings.get(key, -1))
         if float(value) > 0 and _argument_for(name, key) is None:

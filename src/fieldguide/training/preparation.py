@@ -1,5 +1,6 @@
 """From a job to a run that is ready to learn: network, photos, arithmetic, and its last checkpoint if any."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -19,7 +20,7 @@ from fieldguide.training.finetuning import pretrained_network, solve_head
 from fieldguide.training.judge import judge_pictures
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Learning
-from fieldguide.training.network import Classifier, Plan, build_network, plan_network, set_modes
+from fieldguide.training.network import SMALL_PX, Classifier, Plan, build_network, look_at, plan_network, set_modes
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.lesson_photos import LessonPhotos, gather_photos
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos
@@ -51,6 +52,11 @@ class Run:
     frozen: Evaluation | None
 
 
+def default_recipe(images: ImageSet) -> str:
+    """Return the recipe for a set that says nothing more: small pictures, such as digits, bear no mirroring."""
+    return "lesson" if 0 < look_at(images)[0] <= SMALL_PX else "baseline"
+
+
 def prepare_run(
     job: Job,
     everything: ImageSet,
@@ -71,11 +77,7 @@ def prepare_run(
     recipe, on_progress = job.settings(), silent if processes.rank else on_progress
     guides = _teaching_guides(job, everything)
     backbone = _pretrained(job)
-    plan = (
-        plan_network(job.model, everything, size_px=job.size_px, fit=job.fit, arguments=job.arguments)
-        if backbone is None
-        else Plan(backbone.name, backbone.preprocess, backbone.arguments)
-    )
+    plan = _plan(job, backbone, everything)
     photos = gather_photos(
         everything,
         plan.preprocess,
@@ -86,10 +88,7 @@ def prepare_run(
     )
     check_all_see_the_same(photos, processes)
     check_unchanged(photos, job)
-    head = None
-    if backbone is not None:
-        is_balanced = recipe.balance != "none"
-        head = processes.once(lambda: solve_head(backbone, photos, on_progress, balanced=is_balanced))
+    head = None if backbone is None else _solved_head(backbone, photos, recipe, processes, on_progress)
     network = _network(job, plan, backbone, head, len(photos.images.class_names))
     arithmetic = processes.once(lambda: arithmetic_of(job, network, plan, processes))
     job = replace(
@@ -100,8 +99,40 @@ def prepare_run(
         arithmetic=asdict(arithmetic),
     )
     prepare(network, arithmetic, processes.device)
-    class_names = photos.images.class_names
-    lesson = Lesson(
+    lesson = _lesson(job, network, plan, photos, guides=guides, device=processes.device)
+    frozen = None
+    if backbone is not None and photos.validation is not None:
+        frozen = judge_pictures(network.to(processes.device), photos.validation, lesson, processes)
+    learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
+    processes.once(lambda: keeper.keep_job(job.to_dict()))  # not before: what is refused may be corrected
+    return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)
+
+
+def _plan(job: Job, backbone: Backbone | None, everything: ImageSet) -> Plan:
+    if backbone is not None:
+        return Plan(backbone.name, backbone.preprocess, backbone.arguments)
+    return plan_network(job.model, everything, size_px=job.size_px, fit=job.fit, arguments=job.arguments)
+
+
+def _solved_head(
+    backbone: Backbone, photos: LessonPhotos, recipe: Recipe, processes: Processes, on_progress: Progress
+) -> LinearHead:
+    is_balanced = recipe.balance != "none"
+    return processes.once(lambda: solve_head(backbone, photos, on_progress, balanced=is_balanced))
+
+
+def _lesson(
+    job: Job,
+    network: Classifier,
+    plan: Plan,
+    photos: LessonPhotos,
+    *,
+    guides: Sequence[Guide],
+    device: torch.device,
+) -> Lesson:
+    """Return what is to be learnt, of a job that says its arithmetic."""
+    recipe, class_names = job.settings(), photos.images.class_names
+    return Lesson(
         network=network,
         pictures=photos.learnt,
         validation=photos.validation,
@@ -109,18 +140,10 @@ def prepare_run(
         size_px=plan.preprocess.size_px,
         recipe=recipe,
         seed=job.seed,
-        arithmetic=arithmetic,
-        augment=Augmentation(
-            recipe, plan.preprocess, num_classes=len(class_names), seed=job.seed, device=processes.device
-        ),
-        teacher=GuideTeacher(guides, class_names, plan.preprocess, processes.device) if guides else None,
+        arithmetic=Arithmetic(**job.arithmetic),
+        augment=Augmentation(recipe, plan.preprocess, num_classes=len(class_names), seed=job.seed, device=device),
+        teacher=GuideTeacher(guides, class_names, plan.preprocess, device) if guides else None,
     )
-    frozen = None
-    if backbone is not None and photos.validation is not None:
-        frozen = judge_pictures(network.to(processes.device), photos.validation, lesson, processes)
-    learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
-    processes.once(lambda: keeper.keep_job(job.to_dict()))  # not before: what is refused may be corrected
-    return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)
 
 
 def check_unchanged(photos: LessonPhotos | UnlabelledPhotos, job: Job) -> None:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from torch import nn
 from fieldguide.data import ImageSet
 from fieldguide.data.preprocess import Fit
 from fieldguide.errors import RecipeError, TrainingError
-from fieldguide.evaluate import evaluate, neighbour_probs
 from fieldguide.guide_format import RUN, is_a_run
 from fieldguide.libraries import keep_freed_memory
 from fieldguide.paths import check_place, expand
@@ -21,9 +19,8 @@ from fieldguide.progress import Progress, silent
 from fieldguide.training.byol import Byol, TwoViews, byol_loss
 from fieldguide.training.compute.arithmetic import prepare
 from fieldguide.training.compute.processes import Processes, find_processes
-from fieldguide.training.judge import evenly, outputs_on
+from fieldguide.training.judge_features import judge_features
 from fieldguide.training.lesson import Lesson
-from fieldguide.training.logistic_regression import fit_head
 from fieldguide.training.loop import Learning
 from fieldguide.training.network import (
     Classifier,
@@ -39,7 +36,7 @@ from fieldguide.training.preparation import arithmetic_of, check_all_see_the_sam
 from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.facts import origin, skipped_facts
 from fieldguide.training.record.history import OnEpoch, ignore_epoch, to_csv
-from fieldguide.training.record.job import Job, load_job
+from fieldguide.training.record.job import Job, load_job, new_job
 from fieldguide.training.record.keeper import INTERVAL_S, JOB, Keeper, start_anew
 from fieldguide.training.seeds import Purpose, seed_of
 from fieldguide.weights import Backbone
@@ -48,7 +45,6 @@ from fieldguide.weights.backbone_folder import FACTS, write_backbone
 RECIPE = "byol"
 _WITH_LABELS = ("label_smoothing", "mixup", "cutmix", "balance", "validation", "freeze", "batch_norm", "ema",
                 "teacher_weight", "temperature", "hard")  # fmt: skip
-_KNOWN, _JUDGED = 20_000, 10_000  # labelled photos that features are judged with, at most
 
 
 @dataclass(frozen=True)
@@ -117,19 +113,10 @@ def pretrain(
         TrainingError: something else is at ``output``, the loss is no number, or nothing can be written.
         StoppedError: Ctrl-C or SIGTERM came; :func:`resume_pretraining` goes on.
     """
-    job = Job(
-        kind="without labels",
-        data="" if isinstance(data, ImageSet) else str(data),
-        data_root=None if data_root is None else str(data_root),
-        model=model,
-        size_px=size_px,
-        fit=fit,
-        arguments=dict(arguments or {}),
-        recipe_name=recipe,
-        recipe=load_recipe(recipe).recipe.changed(settings or {}).to_dict(),
-        seed=seed,
-        strict=strict,
-    )
+    job = new_job(
+        "without labels", data, model=model, arguments=arguments, size_px=size_px, fit=fit, recipe=recipe,
+        settings=settings, seed=seed, strict=strict, data_root=data_root,
+    )  # fmt: skip
     refuse_labels(job.settings())
     refuse_lacking(model, settings or {})
     processes = find_processes()
@@ -222,7 +209,7 @@ def _carry_out(
         run = _prepare(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
         network = run.learning.run()
         assert isinstance(network, Byol)
-        facts = _facts(run, _judge(run, network.body, on_progress))
+        facts = _facts(run, _accuracies(run, network.body, on_progress))
         pretrained = Pretrained(to_backbone(network.body, run.plan), facts)
         processes.once(lambda: _write(pretrained, run.learning, keeper.target))
     return pretrained
@@ -314,33 +301,14 @@ def _random_network(job: Job, plan: Plan) -> Classifier:
     return build_network(plan, 2, job.settings())
 
 
-def _judge(run: _Run, body: nn.Module, on_progress: Progress) -> dict[str, Any] | None:
-    """Judge the body's features, and those of the same network with its random weights; None without labels.
-
-    Both go the same way: features of labelled photos learnt from, and of photos held out; of the latter, the share
-    that the nearest neighbours among the former answer rightly, and the share that a head fitted on them does.
-    """
-    held_out, known = run.photos.held_out, run.photos.known
-    if held_out is None or len(set(known.labels.tolist())) < 2:
-        return None
-    learning, names = run.learning, run.photos.everything.class_names
-    looked_up, judged = evenly(known, _KNOWN), evenly(held_out, _JUDGED)
-    labels, truth = known.labels[looked_up], held_out.labels[judged]
-
-    def accuracies(network: nn.Module) -> dict[str, float]:
-        features_of = partial(
-            outputs_on, network, lesson=learning.lesson, processes=learning.processes, width=run.num_features
-        )
-        own, others = features_of(known, chosen=looked_up), features_of(held_out, chosen=judged)
-        by_neighbours = evaluate(neighbour_probs(own, labels, others, len(names)), truth, names)
-        head = fit_head(own, labels, len(names), on_progress=on_progress).head
-        by_head = evaluate(head.probs(others), truth, names)
-        return {"neighbours_top1": by_neighbours.top1, "linear_top1": by_head.top1}
-
-    random = _random_network(run.job, run.plan).body.to(learning.processes.device)
-    return {
-        "num_known": len(labels),
-        "num_photos": len(truth),
-        "pretrained": accuracies(body),
-        "random": accuracies(random),
-    }
+def _accuracies(run: _Run, body: nn.Module, on_progress: Progress) -> dict[str, Any] | None:
+    """Return how good the body's features are beside those of its random weights; None without labels."""
+    random = _random_network(run.job, run.plan).body.to(run.learning.processes.device)
+    return judge_features(
+        {"pretrained": body, "random": random},
+        run.photos,
+        run.learning.lesson,
+        run.learning.processes,
+        width=run.num_features,
+        on_progress=on_progress,
+    )

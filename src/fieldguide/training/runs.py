@@ -13,17 +13,15 @@ from fieldguide.guide_format import FACTS, check_replaceable
 from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.processes import Processes, find_processes
-from fieldguide.training.find_lr import STEPS, RangeTest, range_test
-from fieldguide.training.network import SMALL_PX, Classifier, look_at, refuse_lacking
+from fieldguide.training.network import Classifier, refuse_lacking
 from fieldguide.training.outcome import to_guide
-from fieldguide.training.preparation import prepare_run
-from fieldguide.training.recipe import Setting, load_recipe
+from fieldguide.training.preparation import default_recipe, prepare_run
+from fieldguide.training.recipe import Setting
 from fieldguide.training.record.history import OnEpoch, ignore_epoch
-from fieldguide.training.record.job import Job, load_job
+from fieldguide.training.record.job import Job, load_job, new_job
 from fieldguide.training.record.keeper import INTERVAL_S, Keeper, read_job, start_anew
 from fieldguide.training.same_orders import check_guide, taken_up
-from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
-from fieldguide.weights.backbone import is_folder
+from fieldguide.weights import DEFAULT_BACKBONE
 
 
 def train_network(
@@ -82,24 +80,13 @@ def train_network(
     """
     processes = find_processes()
     images = processes.first_here(lambda: open_images(data, data_root=data_root))
-    recipe = recipe or _default_recipe(images)
+    recipe = recipe or default_recipe(images)
     refuse_lacking(model, settings or {})
-    job = Job(
-        kind="from nothing",
-        data="" if isinstance(data, ImageSet) else str(data),
-        data_root=None if data_root is None else str(data_root),
-        model=model,
-        size_px=size_px,
-        fit=fit,
-        arguments=dict(arguments or {}),
-        recipe_name=recipe,
-        recipe=load_recipe(recipe).recipe.changed(settings or {}).to_dict(),
-        teachers=_places(teachers),
-        unlabelled=unlabelled,
-        seed=seed,
-        strict=strict,
+    job = new_job(
+        "from nothing", data, model=model, arguments=arguments, size_px=size_px, fit=fit, recipe=recipe,
+        settings=settings, teachers=teachers, unlabelled=unlabelled, seed=seed, strict=strict, data_root=data_root,
         engine=engine,
-    )
+    )  # fmt: skip
     keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
     return _begin(job, images, keeper, processes, again=again, on_progress=on_progress, on_epoch=on_epoch)
 
@@ -154,23 +141,12 @@ def finetune(
         WeightsError: the weights can't be had, or don't fit.
         DataError, RecipeError, GuideError, TrainingError, StoppedError: as :func:`train_network` does.
     """
-    _refuse_lacking(backbone, settings or {})
-    job = Job(
-        kind="fine-tuning",
-        data="" if isinstance(data, ImageSet) else str(data),
-        data_root=None if data_root is None else str(data_root),
-        model=backbone,
-        weights=None if weights is None else str(weights),
-        size_px=size_px,
-        fit=fit,
-        recipe_name=recipe,
-        recipe=load_recipe(recipe).recipe.changed(settings or {}).to_dict(),
-        teachers=_places(teachers),
-        unlabelled=unlabelled,
-        seed=seed,
-        strict=strict,
+    refuse_lacking(backbone, settings or {})
+    job = new_job(
+        "fine-tuning", data, model=backbone, weights=weights, size_px=size_px, fit=fit, recipe=recipe,
+        settings=settings, teachers=teachers, unlabelled=unlabelled, seed=seed, strict=strict, data_root=data_root,
         engine=engine,
-    )
+    )  # fmt: skip
     processes = find_processes()
     images = processes.first_here(lambda: open_images(data, data_root=data_root))
     keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
@@ -205,80 +181,6 @@ def resume(
     return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
 
 
-def find_lr(
-    data: ImageSet | str | Path,
-    *,
-    model: str | None = None,
-    backbone: str = DEFAULT_BACKBONE,
-    weights: str | Path | None = None,
-    recipe: str | None = None,
-    settings: Mapping[str, Setting] | None = None,
-    size_px: int | None = None,
-    fit: Fit | None = None,
-    arguments: Mapping[str, Any] | None = None,
-    teachers: Sequence[str | Path] = (),
-    seed: int = 0,
-    steps: int = STEPS,
-    data_root: str | Path | None = None,
-    on_progress: Progress = silent,
-) -> RangeTest:
-    """Try learning rates from very low to far too high, in one short training, and suggest one.
-
-    Args:
-        data: an image set, a path, or a registered name.
-        model: to train from nothing; None to fine-tune ``backbone``.
-        backbone: to fine-tune, where there is no model.
-        weights: a .safetensors file for the backbone.
-        recipe: whose other settings are taken; by default as of :func:`train_network` or
-            :func:`finetune`.
-        settings: of the recipe, to change.
-        size_px: side of the pictures.
-        fit: ``crop``, ``pad`` or ``squash``.
-        arguments: of the model's factory.
-        teachers: paths of guides to learn from, as of :func:`train_network`.
-        seed: of all chance.
-        steps: how many rates to try.
-        data_root: where a named set's files are, or shall be put.
-        on_progress: called as photos and steps are done.
-
-    Raises:
-        DataError, RecipeError, GuideError, TrainingError, WeightsError: as of :func:`train_network` and
-            :func:`finetune`.
-    """
-    processes = find_processes()
-    images = processes.first_here(lambda: open_images(data, data_root=data_root))
-    recipe = recipe or ("finetune" if model is None else _default_recipe(images))
-    _refuse_lacking(model or backbone, settings or {})
-    job = Job(
-        kind="fine-tuning" if model is None else "from nothing",
-        data="",
-        model=model or backbone,
-        weights=None if weights is None else str(weights),
-        size_px=size_px,
-        fit=fit,
-        arguments=dict(arguments or {}),
-        recipe_name=recipe,
-        recipe=load_recipe(recipe).recipe.changed({**(settings or {}), "compile": False}).to_dict(),
-        teachers=_places(teachers),
-        seed=seed,
-    )
-    with processes.together():
-        run = prepare_run(job, images, Keeper(None), processes, on_progress=on_progress)
-        return range_test(run.learning, steps=steps, on_progress=on_progress)
-
-
-def _default_recipe(images: ImageSet) -> str:
-    """Return the recipe for a set that says nothing more: small pictures, such as digits, bear no mirroring."""
-    return "lesson" if 0 < look_at(images)[0] <= SMALL_PX else "baseline"
-
-
-def _places(teachers: Sequence[str | Path]) -> tuple[str, ...]:
-    """Return the paths of guides as a run keeps them: wherever it is resumed, they are found."""
-    if isinstance(teachers, str | Path):
-        raise TypeError(f"teachers is {str(teachers)!r}; it must be a list of paths, even of one")
-    return tuple(str(expand(path).absolute()) for path in teachers)
-
-
 def _begin(
     job: Job,
     images: ImageSet,
@@ -300,12 +202,6 @@ def _begin(
     else:
         processes.once(lambda: _make_room(job, target))
     return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
-
-
-def _refuse_lacking(backbone: str, settings: Mapping[str, Setting]) -> None:
-    """Refuse regularisation of a backbone that has none such; that of a folder is known by its architecture."""
-    if settings.keys() & {"dropout", "drop_path_rate"}:
-        refuse_lacking(load_backbone(backbone).name if is_folder(backbone) else backbone, settings)
 
 
 def _make_room(job: Job, target: Path | None) -> None:

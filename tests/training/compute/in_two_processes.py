@@ -277,7 +277,7 @@ def check_fine_tuning_is_that_of_one_process(processes: SeveralProcesses) -> Non
 
 
 def check_a_search_for_the_learning_rate_ends_alike(processes: SeveralProcesses) -> None:
-    from fieldguide.training.runs import find_lr
+    from fieldguide.training.find_lr import find_lr
 
     found = find_lr(sys.argv[2], model="multilayer_cnn", settings={"batch_size": 8}, steps=6)
     assert processes.once(lambda: (found.rates, found.losses)) == (found.rates, found.losses)

@@ -1,6 +1,6 @@
 """What a training run is to do, as data: one that starts and one that is resumed both do what their job says."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,11 +9,13 @@ from fieldguide.data import ImageSet, open_images
 from fieldguide.errors import TrainingError
 from fieldguide.guide_format import RUN
 from fieldguide.paths import expand, found_anywhere
-from fieldguide.training.recipe import Recipe, Setting
+from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
 from fieldguide.weights.backbone import is_folder
 
 FORMAT_VERSION = 3
+
+Kind = Literal["from nothing", "fine-tuning", "without labels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class Job:
         arithmetic: what the processor computes with, once that was measured.
     """
 
-    kind: Literal["from nothing", "fine-tuning", "without labels"]
+    kind: Kind
     data: str
     data_name: str = ""
     data_root: str | None = None
@@ -90,6 +92,55 @@ class Job:
             "weights": None if self.weights is None else found_anywhere(self.weights),
         }
         return {"format_version": FORMAT_VERSION, **asdict(self), **places}
+
+
+def new_job(
+    kind: Kind,
+    data: ImageSet | str | Path,
+    *,
+    recipe: str,
+    settings: Mapping[str, Setting] | None,
+    weights: str | Path | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    teachers: Sequence[str | Path] = (),
+    data_root: str | Path | None = None,
+    **orders: Any,  # noqa: ANN401 - each as Job has it
+) -> Job:
+    """Return the orders of a run that is to begin, of what its caller was given.
+
+    Args:
+        kind: of run.
+        data: an image set, a path, or a registered name.
+        recipe: name of a recipe, or path of one.
+        settings: of the recipe, to change.
+        weights: file of a pretrained body's weights.
+        arguments: of the network's factory.
+        teachers: paths of the guides to learn from.
+        data_root: where a named set's files are.
+        orders: the others of :class:`Job`.
+
+    Raises:
+        RecipeError: a setting is not allowed.
+        TypeError: teachers is a single path.
+    """
+    return Job(
+        kind=kind,
+        data="" if isinstance(data, ImageSet) else str(data),
+        data_root=None if data_root is None else str(data_root),
+        weights=None if weights is None else str(weights),
+        arguments=dict(arguments or {}),
+        recipe_name=recipe,
+        recipe=load_recipe(recipe).recipe.changed(settings or {}).to_dict(),
+        teachers=_places(teachers),
+        **orders,
+    )
+
+
+def _places(teachers: Sequence[str | Path]) -> tuple[str, ...]:
+    """Return the paths of guides as a run keeps them: wherever it is resumed, they are found."""
+    if isinstance(teachers, str | Path):
+        raise TypeError(f"teachers is {str(teachers)!r}; it must be a list of paths, even of one")
+    return tuple(str(expand(path).absolute()) for path in teachers)
 
 
 def load_job(target: Path, *, without_labels: bool = False) -> Job:
