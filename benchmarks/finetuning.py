@@ -1,6 +1,6 @@
 """What fine-tuning adds to frozen features, on photos that neither learnt from.
 
-    python benchmarks/finetuning.py [--data flowers] [--ways ...]
+    python benchmarks/finetuning.py [--data flowers] [--ways "as the recipe has it" ...]
 
 Each way changes a setting or two of the recipe `finetune`. Three in ten of the training photos are set apart; the
 frozen guide and the fine-tuned network learn from the other seven and are both judged by these three, the
@@ -28,21 +28,22 @@ def main() -> None:
     """Fine-tune in every way, and print what it added and how long it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="flowers")
-    parser.add_argument("--ways", default=",".join(WAYS), help="by commas")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     images = fg.open_images(DATA / arguments.data)
     images = images.select(images.parts == "train") if (images.parts == "train").any() else images
     print(describe_machine())
     print(f"\n{'':<26}{'frozen':>8}{'fine-tuned':>12}{'gain':>8}{'log loss':>18}{'seconds':>9}")
-    for name in arguments.ways.split(","):
+    for name in arguments.ways:
         began = time.perf_counter()
         guide = fg.finetune(images, settings={"validation": VALIDATION, **WAYS[name]}, seed=arguments.seed)
         seconds, found = time.perf_counter() - began, guide.facts["training"]["comparison"]
         frozen, tuned = found["frozen"], found["finetuned"]
         print(
             f"{name:<26}{frozen['top1']:>8.4f}{tuned['top1']:>12.4f}{tuned['top1'] - frozen['top1']:>+8.4f}"
-            f"{frozen['log_loss']:>9.3f}{tuned['log_loss']:>9.3f}{seconds:>9.0f}  of {found['num_photos']} photos",
+            f"{frozen['log_loss']:>9.3f}{tuned['log_loss']:>9.3f}{seconds:>9.0f}  of {found['num_photos']} photos "
+            f"{tuned['only_right']} right by fine-tuning alone, {frozen['only_right']} by frozen features alone",
             flush=True,
         )
 

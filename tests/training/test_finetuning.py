@@ -1,7 +1,5 @@
 """Fine-tuning: what is frozen, and which of the two guides is kept."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -88,18 +86,26 @@ def test_pictures_of_a_stage_that_the_backbone_can_not_take_are_refused(colour_g
         pretrained_network(colour_guide.backbone, Recipe(stages=2, first_size=0.1), head)
 
 
+def answers(right):
+    """Probabilities of two classes, of which the first is the true one."""
+    return np.where(np.array(right)[:, None], [0.75, 0.25], [0.25, 0.75]).astype(np.float32)
+
+
 @pytest.mark.parametrize(
-    ("finetuned", "kept"),
-    [((0.94, 2.0), "fine-tuned"), ((0.92, 0.4), "frozen"), ((0.9, 0.4), "frozen"), ((0.8, 0.1), "frozen")],
-)
-def test_a_lead_of_more_than_a_standard_error_is_kept(finetuned, kept):
-    found = compare(SimpleNamespace(top1=0.9, log_loss=0.5, num_photos=100), finetuned)
-    assert found == {
-        "kept": kept,
-        "num_photos": 100,
-        "frozen": {"top1": 0.9, "log_loss": 0.5},
-        "finetuned": {"top1": finetuned[0], "log_loss": finetuned[1]},
-    }
+    ("only_finetuned", "only_frozen", "kept"),
+    [(2, 0, "fine-tuned"), (6, 2, "fine-tuned"), (1, 0, "frozen"), (3, 1, "frozen"), (6, 3, "frozen"),
+     (0, 0, "frozen"), (0, 9, "frozen")],
+)  # fmt: skip
+def test_a_lead_of_more_than_chance_is_kept(only_finetuned, only_frozen, kept):
+    both, neither = 30, 10
+    finetuned = [True] * both + [False] * neither + [True] * only_finetuned + [False] * only_frozen
+    frozen = [True] * both + [False] * neither + [False] * only_finetuned + [True] * only_frozen
+    labels = np.zeros(len(frozen), np.int64)
+    found = compare(answers(frozen), answers(finetuned), labels, ("a", "b"))
+    assert found["kept"] == kept and found["num_photos"] == len(labels)
+    for name, right, only in (("frozen", frozen, only_frozen), ("finetuned", finetuned, only_finetuned)):
+        log_loss = -np.log(np.where(right, 0.75, 0.25)).mean()
+        assert found[name] == {"top1": np.mean(right), "log_loss": pytest.approx(log_loss), "only_right": only}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +149,7 @@ def test_where_it_is_better_it_is_kept(weights, tmp_path):
 
 
 def test_frozen_parts_come_out_as_they_went_in(colours, weights, monkeypatch):
-    monkeypatch.setattr("fieldguide.training.finetuning.leads", lambda top1, frozen: True)
+    monkeypatch.setattr("fieldguide.training.finetuning.leads", lambda ours, theirs: True)
     guide = finetune(
         colours, weights, lr=0.003, epochs=4, label_smoothing=0, ema=0, freeze="stage1", layer_decay=1
     )

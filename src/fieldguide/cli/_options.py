@@ -23,3 +23,8 @@ Fit = Annotated[
     ),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="auto, openvino, torch-cpu, torch-cuda or torch-mps.")]
+Size = Annotated[
+    int | None,
+    typer.Option(min=8, max=2048, help="Side of the pictures in pixels.", show_default="the network's"),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first photo that can't be used.")]

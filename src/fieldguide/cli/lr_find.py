@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from fieldguide.cli._app import app
-from fieldguide.cli._options import AsJson, DataRoot, Fit
-from fieldguide.cli._training import (
+from fieldguide.cli._network_options import (
     Arguments,
     Balanced,
     BatchSize,
@@ -20,6 +19,7 @@ from fieldguide.cli._training import (
     Teachers,
     Width,
 )
+from fieldguide.cli._options import AsJson, DataRoot, Fit, Size
 
 
 @app.command()
@@ -39,9 +39,7 @@ def lr_find(
     width: Width = None,
     teacher: Teachers = None,
     hard: Hard = False,
-    size: Annotated[
-        int | None, typer.Option(min=8, max=2048, help="Side of the pictures.", show_default="auto")
-    ] = None,
+    size: Size = None,
     steps: Annotated[int, typer.Option(min=10, max=10_000, help="How many rates to try.")] = 100,
     seed: Seed = 0,
     picture: Annotated[
@@ -54,12 +52,12 @@ def lr_find(
     from dataclasses import asdict
 
     from fieldguide.cli._console import print_json, print_table, progress_bars
-    from fieldguide.cli._training import changed_settings, model_arguments, refuse_of_others
+    from fieldguide.cli._network_options import changed_settings, given_options, model_arguments, refuse_of_others
     from fieldguide.paths import check_place, written_whole
     from fieldguide.report import check_picture_name, draw_range_test
     from fieldguide.training.find_lr import find_lr
 
-    refuse_of_others({n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")})
+    refuse_of_others(given_options(context))
     changes = changed_settings(
         settings, {"batch_size": batch_size, "freeze": freeze}, balanced=balanced, hard=hard
     )

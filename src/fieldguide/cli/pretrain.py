@@ -2,28 +2,32 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fieldguide.cli._app import app
-from fieldguide.cli._options import AsJson, DataRoot, FitChoice
-from fieldguide.cli._training import (
+from fieldguide.cli._network_options import (
     Arguments,
+    BatchSize,
+    CheckpointEvery,
+    Epochs,
+    LearningRate,
+    Resume,
     Seed,
     Settings,
+    TensorBoard,
     Width,
     changed_settings,
-    epoch_table,
-    in_panel,
+    given_options,
     model_arguments,
-    short_for,
+    refuse_beside_resume,
 )
+from fieldguide.cli._options import AsJson, DataRoot, FitChoice, Size, Strict
+from fieldguide.cli._watching import watching
 
 if TYPE_CHECKING:
     from fieldguide.training.pretraining import Pretrained
-
-_WITH_RESUME = ("resume", "as_json", "checkpoint_every", "tensorboard")
 
 
 @app.command()
@@ -43,60 +47,44 @@ def pretrain(
     model: Annotated[
         str, typer.Option(help="One of `fieldguide models`, timm:NAME or torchvision:NAME.")
     ] = "resnet18",
-    size: Annotated[
-        int | None,
-        typer.Option(min=8, max=2048, help="Side of the pictures in pixels.", show_default="the network's"),
-    ] = None,
+    size: Size = None,
     fit: Annotated[
         FitChoice,
         typer.Option(
             help="How photos become square: crop cuts off the ends of a wide one, pad adds bars, squash distorts."
         ),
     ] = "crop",
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first photo that can't be used.")] = False,
+    strict: Strict = False,
     data_root: DataRoot = None,
-    resume: Annotated[
-        Path | None,
-        in_panel("--resume", help_text="Go on with an interrupted run: its folder.", show_default=False),
-    ] = None,
+    resume: Resume = None,
     settings: Settings = None,
-    epochs: Annotated[float | None, short_for("epochs", "Times that every photo is learnt from")] = None,
-    batch_size: Annotated[int | None, short_for("batch_size", "Photos a step")] = None,
-    lr: Annotated[float | None, short_for("lr", "Learning rate at its highest")] = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    lr: LearningRate = None,
     width: Width = None,
     arguments: Arguments = None,
     seed: Seed = 0,
-    checkpoint_every: Annotated[
-        float, in_panel("--checkpoint-every", help_text="Seconds between checkpoints.", min=0)
-    ] = 60.0,
-    tensorboard: Annotated[
-        Path | None,
-        in_panel("--tensorboard", help_text="Write TensorBoard's event files to this folder.", show_default=False),
-    ] = None,
+    checkpoint_every: CheckpointEvery = 60.0,
+    tensorboard: TensorBoard = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn from photos without labels, by BYOL: a backbone, that train takes as --backbone FOLDER.
 
     `fieldguide recipes byol` lists the settings.
     """
-    given = {n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")}
-    _refuse_contradictions(given)
-    from fieldguide import launched
-    from fieldguide.cli._console import progress_bars
+    given = given_options(context)
+    if resume:
+        refuse_beside_resume(given)
+    elif "photos" not in given:
+        raise typer.BadParameter("no photos are named; pass a folder of them, or --resume RUN")
     from fieldguide.training.pretraining import pretrain as pretrain_network
     from fieldguide.training.pretraining import resume_pretraining
 
     start = time.perf_counter()
     target = resume or output or _named_after(photos)
-    tensorboard = None if launched.rank() else tensorboard
-    with progress_bars() as on_progress, epoch_table(wanted=not as_json, tensorboard=tensorboard) as on_epoch:
-        watching: dict[str, Any] = {
-            "checkpoint_s": checkpoint_every,
-            "on_progress": on_progress,
-            "on_epoch": on_epoch,
-        }
+    with watching(checkpoint_every, tensorboard, quiet=as_json) as how:
         if resume is not None:
-            pretrained = resume_pretraining(resume, **watching)
+            pretrained = resume_pretraining(resume, **how)
         else:
             short = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
             pretrained = pretrain_network(
@@ -110,19 +98,9 @@ def pretrain(
                 seed=seed,
                 strict=strict,
                 data_root=data_root,
-                **watching,
+                **how,
             )
     _print_pretrained(pretrained, target, time.perf_counter() - start, as_json=as_json)
-
-
-def _refuse_contradictions(given: set[str]) -> None:
-    if "resume" in given:
-        own = {"settings": "--set", "arguments": "--argument", "photos": "PHOTOS"}
-        others = [own.get(n, f"--{n.replace('_', '-')}") for n in sorted(given) if n not in _WITH_RESUME]
-        if others:
-            raise typer.BadParameter(f"--resume goes on with what its run was told to do; leave {others[0]} out")
-    elif "photos" not in given:
-        raise typer.BadParameter("no photos are named; pass a folder of them, or --resume RUN")
 
 
 def _named_after(photos: str) -> Path:

@@ -4,11 +4,11 @@ The exact head comes first, so that no random classifier sends large gradients i
 out is kept only if it does better on photos set apart from the training photos; else the frozen guide stands.
 """
 
-import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -16,7 +16,7 @@ from fieldguide.cost.freezing import freeze
 from fieldguide.data.image_set import NO_LABEL
 from fieldguide.embed import Embedder
 from fieldguide.errors import RecipeError
-from fieldguide.evaluate import Evaluation
+from fieldguide.evaluate import evaluate
 from fieldguide.head import LinearHead
 from fieldguide.progress import Progress, silent
 from fieldguide.training.logistic_regression import fit_head
@@ -28,29 +28,45 @@ from fieldguide.weights import Backbone
 FINETUNED, FROZEN = "fine-tuned", "frozen"
 
 
-def compare(frozen: Evaluation, finetuned: tuple[float, float]) -> dict[str, Any]:
+def compare(
+    frozen: npt.NDArray[np.float32],
+    finetuned: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    class_names: tuple[str, ...],
+) -> dict[str, Any]:
     """Hold a fine-tuned network to the frozen guide on the same validation photos, by the same arithmetic.
 
-    It is kept only if it has more photos right by over one standard error of the frozen guide's accuracy. For it
-    is taken at the best of several epochs, and learns from fewer photos than the frozen guide that would stand
-    instead: a lead within chance is none.
+    Args:
+        frozen: (N, K) probabilities that the guide with frozen features gives.
+        finetuned: (N, K) of the fine-tuned network at its best.
+        labels: (N,) true classes.
+        class_names: (K,).
+    """
+    right = [probs.argmax(axis=1) == labels for probs in (frozen, finetuned)]
+    only_frozen, only_finetuned = (int((one & ~other).sum()) for one, other in (right, right[::-1]))
+    values: dict[str, Any] = {
+        "kept": FINETUNED if leads(only_finetuned, only_frozen) else FROZEN,
+        "num_photos": len(labels),
+    }
+    for name, probs, only in (("frozen", frozen, only_frozen), ("finetuned", finetuned, only_finetuned)):
+        found = evaluate(probs, labels, class_names)
+        values[name] = {"top1": found.top1, "log_loss": found.log_loss, "only_right": only}
+    return values
+
+
+def leads(ours: int, theirs: int) -> bool:
+    """Whether one classifier does better than another by more than chance.
+
+    Photos that both have right, or neither, tell nothing. Of those that only one has right, equally good
+    classifiers would have as many each, give or take the root of their number (McNemar, 1947); a lead must be
+    larger. For the fine-tuned network is taken at the best of several epochs, and learns from fewer photos than
+    the frozen guide that would stand instead.
 
     Args:
-        frozen: evaluation of the guide with frozen features.
-        finetuned: (top-1, log loss) of the fine-tuned network at its best.
+        ours: photos that only the one has right.
+        theirs: photos that only the other has right.
     """
-    top1, log_loss = finetuned
-    return {
-        "kept": FINETUNED if leads(top1, frozen) else FROZEN,
-        "num_photos": frozen.num_photos,
-        "frozen": {"top1": frozen.top1, "log_loss": frozen.log_loss},
-        "finetuned": {"top1": top1, "log_loss": log_loss},
-    }
-
-
-def leads(top1: float, frozen: Evaluation) -> bool:
-    """Whether an accuracy is above the frozen guide's by more than one standard error."""
-    return top1 > frozen.top1 + math.sqrt(frozen.top1 * (1 - frozen.top1) / frozen.num_photos)
+    return ours > theirs and (ours - theirs) ** 2 > ours + theirs
 
 
 def solve_head(

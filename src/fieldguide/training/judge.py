@@ -34,8 +34,21 @@ def judge_pictures(
         at_most: so many of them, evenly chosen; None for all.
     """
     chosen = evenly(pictures, at_most)
-    logits = outputs_on(network, pictures, lesson, processes, chosen=chosen, width=len(lesson.class_names))
-    return processes.once(lambda: evaluate(softmax(logits), pictures.labels[chosen], lesson.class_names))
+    probs = probs_on(network, pictures, lesson, processes, chosen=chosen)
+    return processes.once(lambda: evaluate(probs, pictures.labels[chosen], lesson.class_names))
+
+
+def probs_on(
+    network: nn.Module,
+    pictures: Pictures,
+    lesson: Lesson,
+    processes: Processes,
+    *,
+    chosen: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Return what a network says of chosen pictures (n,), or of all: probabilities (n, K); as `judge_pictures`."""
+    chosen = evenly(pictures, None) if chosen is None else chosen
+    return softmax(outputs_on(network, pictures, lesson, processes, chosen=chosen, width=len(lesson.class_names)))
 
 
 def evenly(pictures: Pictures, at_most: int | None) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
 from fieldguide.report import draw_curves
 from fieldguide.training.finetuning import FROZEN, compare
-from fieldguide.training.judge import judge_pictures
+from fieldguide.training.judge import judge_pictures, probs_on
 from fieldguide.training.network import Classifier, to_backbone, to_head
 from fieldguide.training.photos.lesson_photos import LessonPhotos
 from fieldguide.training.preparation import Run
@@ -38,9 +38,10 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
     """
     job, learning, made = run.job, run.learning, list[Guide]()
     own = judge_pictures(network, run.photos.labelled, learning.lesson, learning.processes, at_most=_JUDGED_OF_OWN)
+    comparison = _comparison(run, network)
 
     def make() -> Guide:
-        made.append(_make_guide(run, network, own, on_progress))
+        made.append(_make_guide(run, network, own, comparison, on_progress))
         return replace(made[0], embedder=None)  # type: ignore[arg-type]  # for it can't be sent
 
     told = learning.processes.once(make)
@@ -55,9 +56,20 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
     return replace(told, embedder=Embedder(backbone, engine=job.engine))
 
 
-def _make_guide(run: Run, network: Classifier, own: Evaluation, on_progress: Progress) -> Guide:
+def _comparison(run: Run, network: Classifier) -> dict[str, Any] | None:
+    """Hold a fine-tuned network to the frozen guide; None of a network from nothing."""
+    validation, learning = run.photos.validation, run.learning
+    if run.frozen is None or validation is None:
+        return None
+    finetuned = probs_on(network, validation, learning.lesson, learning.processes)
+    return compare(run.frozen, finetuned, validation.labels, learning.lesson.class_names)
+
+
+def _make_guide(
+    run: Run, network: Classifier, own: Evaluation, comparison: dict[str, Any] | None, on_progress: Progress
+) -> Guide:
     """Make the guide, and judge it; ``own`` is how the network did on photos that it learnt from."""
-    job, photos, learning, frozen = run.job, run.photos, run.learning, run.frozen
+    job, photos, learning = run.job, run.photos, run.learning
     best = learning.state.best
     training: dict[str, Any] = {
         **orders(job),
@@ -76,8 +88,8 @@ def _make_guide(run: Run, network: Classifier, own: Evaluation, on_progress: Pro
     }
     history = learning.state.history
     records = {"history.csv": to_csv(history), "curves.png": draw_curves([asdict(epoch) for epoch in history])}
-    if frozen is not None and best is not None:
-        training["comparison"] = comparison = compare(frozen, best)
+    if comparison is not None:
+        training["comparison"] = comparison
         if comparison["kept"] == FROZEN:
             return _frozen_guide(job, photos, training, records, on_progress)
     images = photos.images
@@ -91,7 +103,7 @@ def _make_guide(run: Run, network: Classifier, own: Evaluation, on_progress: Pro
     wanted = np.ones(len(embedding.digests), np.bool_)
     evaluation = guide.judge(photos.held_out, photos.held_out.labels, embedding, wanted)
     on_others = evaluation.top1 if evaluation else best[0] if best else None
-    training["verdict"] = verdict(own.top1, on_others, history, from_nothing=frozen is None)
+    training["verdict"] = verdict(own.top1, on_others, history, from_nothing=comparison is None)
     seen_labels, held_out_labels = photos.seen_labels, photos.held_out.labels[embedding.indices]
     facts = {
         **origin(),

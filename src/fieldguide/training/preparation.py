@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from fieldguide.data import ImageSet
 from fieldguide.errors import RecipeError, TrainingError
-from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
 from fieldguide.head import LinearHead
 from fieldguide.libraries import keep_freed_memory
@@ -17,7 +18,7 @@ from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.arithmetic import Arithmetic, choose_arithmetic, prepare
 from fieldguide.training.compute.processes import Processes
 from fieldguide.training.finetuning import pretrained_network, solve_head
-from fieldguide.training.judge import judge_pictures
+from fieldguide.training.judge import probs_on
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Learning
 from fieldguide.training.network import SMALL_PX, Classifier, Plan, build_network, look_at, plan_network, set_modes
@@ -42,14 +43,14 @@ class Run:
         plan: of the network.
         photos: by what they are for.
         learning: with the network, at its last checkpoint.
-        frozen: of fine-tuning, how the pretrained network did before it, on the validation photos.
+        frozen: of fine-tuning, what the network answered before it: probabilities (n, K) of the validation photos.
     """
 
     job: Job
     plan: Plan
     photos: LessonPhotos
     learning: Learning
-    frozen: Evaluation | None
+    frozen: npt.NDArray[np.float32] | None
 
 
 def default_recipe(images: ImageSet) -> str:
@@ -102,7 +103,7 @@ def prepare_run(
     lesson = _lesson(job, network, plan, photos, guides=guides, device=processes.device)
     frozen = None
     if backbone is not None and photos.validation is not None:
-        frozen = judge_pictures(network.to(processes.device), photos.validation, lesson, processes)
+        frozen = probs_on(network.to(processes.device), photos.validation, lesson, processes)
     learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
     processes.once(lambda: keeper.keep_job(job.to_dict()))  # not before: what is refused may be corrected
     return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)

@@ -1,17 +1,11 @@
-"""What the training commands share: the options of a network, the live table of epochs, and what came of a run."""
+"""The options of the commands that train a network, and what they say together."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
-
-from fieldguide.cli._console import note, percent
-
-if TYPE_CHECKING:
-    from fieldguide.guide import Guide
-    from fieldguide.training.record.history import Epoch
 
 _PANEL = "Training a network"
 
@@ -79,6 +73,8 @@ def in_panel(*names: str, help_text: str, **options: Any) -> Any:  # noqa: ANN40
     return typer.Option(*names, help=help_text, rich_help_panel=_PANEL, **options)
 
 
+Epochs = Annotated[float | None, short_for("epochs", "Times that every photo is learnt from")]
+LearningRate = Annotated[float | None, short_for("lr", "Learning rate at its highest")]
 BatchSize = Annotated[int | None, short_for("batch_size", "Photos a step")]
 Freeze = Annotated[str | None, short_for("freeze", "Parts that stay: features, none, stageN")]
 Balanced = Annotated[
@@ -88,7 +84,17 @@ Hard = Annotated[
     bool,
     in_panel("--hard", help_text="Learn the teacher's choices, not its probabilities: short for --set hard=."),
 ]
+Resume = Annotated[
+    Path | None,
+    in_panel("--resume", help_text="Go on with an interrupted run: its folder.", show_default=False),
+]
+CheckpointEvery = Annotated[float, in_panel("--checkpoint-every", help_text="Seconds between checkpoints.", min=0)]
+TensorBoard = Annotated[
+    Path | None,
+    in_panel("--tensorboard", help_text="Write TensorBoard's event files to this folder.", show_default=False),
+]
 
+_WITH_RESUME = ("resume", "as_json", "checkpoint_every", "tensorboard")
 _OF_A_TEACHER = ("hard", "unlabelled")
 _OF_MODEL = ("arguments", "width")
 _OF_BACKBONE = ("backbone", "weights")
@@ -96,8 +102,24 @@ _OF_BACKBONE = ("backbone", "weights")
 
 def flag(parameter: str) -> str:
     """Return the option that a command's parameter stands for."""
-    own = {"settings": "--set", "arguments": "--argument", "data": "DATA"}
+    own = {"settings": "--set", "arguments": "--argument", "data": "DATA", "photos": "PHOTOS"}
     return own.get(parameter, f"--{parameter.replace('_', '-')}")
+
+
+def given_options(context: typer.Context) -> set[str]:
+    """Return the names of the parameters that were given on the command line."""
+    return {n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")}
+
+
+def refuse_beside_resume(given: Set[str]) -> None:
+    """Refuse orders for a run that is resumed, by name.
+
+    Raises:
+        BadParameter: one is given.
+    """
+    others = [name for name in sorted(given) if name not in _WITH_RESUME]
+    if others:
+        raise typer.BadParameter(f"--resume goes on with what its run was told to do; leave {flag(others[0])} out")
 
 
 def refuse_of_others(given: Set[str]) -> None:
@@ -182,89 +204,3 @@ def changed_settings(
             option = _SWITCHES.get(name, f"--{name.replace('_', '-')} {value}")
             _refuse_two(option, f"--set {name}={found[name]}")
     return found
-
-
-_COLUMNS = (
-    ("epoch", 7, lambda e: str(e.epoch)),
-    ("steps", 8, lambda e: str(e.step)),
-    ("px", 5, lambda e: str(e.size_px)),
-    ("rate", 10, lambda e: f"{e.lr:.2g}"),
-    ("loss", 9, lambda e: f"{e.train_loss:.4f}"),
-    ("val. loss", 11, lambda e: "-" if e.validation_loss is None else f"{e.validation_loss:.4f}"),
-    ("val. top-1", 12, lambda e: percent(e.validation_top1)),
-    ("photos/s", 10, lambda e: f"{e.photos_per_s:.0f}"),
-    ("time", 9, lambda e: clock(e.seconds)),
-)  # type: tuple[tuple[str, int, Callable[[Epoch], str]], ...]
-
-
-def clock(seconds: float) -> str:
-    """Return a time as ``1:02:03`` or ``2:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-@contextlib.contextmanager
-def epoch_table(*, wanted: bool = True, tensorboard: Path | None = None) -> "Iterator[Callable[[Epoch], None]]":
-    """Give a function that prints an epoch as a line, under a header that comes with the first.
-
-    Args:
-        wanted: whether to print at all.
-        tensorboard: a folder to write the epochs to, too.
-    """
-    printed = False
-    write = _tensorboard_writer(tensorboard) if tensorboard else None
-
-    def show(epoch: "Epoch") -> None:
-        nonlocal printed
-        if wanted and not printed:
-            print("".join(f"{name:>{width}}" for name, width, _ in _COLUMNS), flush=True)
-        printed = True
-        if wanted:
-            print("".join(f"{text(epoch):>{width}}" for _, width, text in _COLUMNS), flush=True)
-        if write:
-            write(epoch)
-
-    yield show
-    if wanted and printed:
-        print()
-
-
-def _tensorboard_writer(folder: Path) -> "Callable[[Epoch], None]":
-    """Return a function that writes an epoch's numbers to TensorBoard's event files."""
-    from dataclasses import asdict
-
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise typer.BadParameter(
-            "--tensorboard needs tensorboard, which is not installed; pip install 'fieldguide[tensorboard]'"
-        ) from error
-    writer = SummaryWriter(folder)
-
-    def write(epoch: "Epoch") -> None:
-        for name, value in asdict(epoch).items():
-            if value is not None and name not in ("epoch", "step"):
-                writer.add_scalar(name, value, epoch.step)
-        writer.flush()
-
-    return write
-
-
-def print_outcome(guide: "Guide", target: Path) -> None:
-    """Say what came of a run, beside its accuracy."""
-    facts: Mapping[str, Any] = guide.facts["training"]
-    if comparison := facts.get("comparison"):
-        frozen, finetuned = comparison["frozen"], comparison["finetuned"]
-        stands = (
-            "the fine-tuned network is kept" if comparison["kept"] == "fine-tuned" else "the frozen guide stands"
-        )
-        print(
-            f"{stands}: of {comparison['num_photos']} validation photos fine-tuning has "
-            f"{percent(finetuned['top1'])} right (log loss {finetuned['log_loss']:.3f}), frozen features "
-            f"{percent(frozen['top1'])} ({frozen['log_loss']:.3f})"
-        )
-    if facts.get("verdict"):
-        print(facts["verdict"])
-    if "curves.png" in guide.records:
-        note(f"curves: {target / 'curves.png'}")
