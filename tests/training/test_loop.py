@@ -472,7 +472,8 @@ def test_a_guide_that_is_there_stays_whole_until_the_new_one_is_finished(colours
     cut_short(colours, target)
     assert digest(target) == before and fg.load(target).facts["head"]
     message = (
-        r"x\.guide holds an unfinished run; go on with: fieldguide train --resume .*x\.guide, or remove it, or"
+        r"x\.guide holds an unfinished run; go on with: fieldguide train --resume .*x\.guide, or remove "
+        r".*training, or"
     )
     with pytest.raises(TrainingError, match=message):
         train(colours, target)

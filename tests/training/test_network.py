@@ -139,6 +139,7 @@ def test_dropout_reaches_the_networks_of_others(name):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
+        ("lenet", {"zero_init": True}, "zero_init is true, but lenet has no residual branch that ends in a norm"),
         ("lenet", {"dropout": 0.4}, "dropout is 0.4, but lenet has no dropout; leave it out"),
         ("torchvision:resnet18", {"dropout": "0.4"}, "dropout is 0.4, but torchvision:resnet18 has no dropout"),
         (

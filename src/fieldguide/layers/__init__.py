@@ -18,6 +18,7 @@ from fieldguide.layers.layer_norm import LayerNorm, LayerNorm2d
 from fieldguide.layers.residual import BasicBlock, Bottleneck
 from fieldguide.layers.round_channels import round_channels
 from fieldguide.layers.squeeze_excite import SqueezeExcite
+from fieldguide.layers.zero_init import zero_branches
 
 __all__ = [
     "BasicBlock",
@@ -42,4 +43,5 @@ __all__ = [
     "initialise_by_fan_out",
     "initialise_fixup",
     "round_channels",
+    "zero_branches",
 ]

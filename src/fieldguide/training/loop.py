@@ -104,7 +104,7 @@ class Learning:
                 if ends_epoch or len(losses) == self._look_every:
                     is_due = not self.processes.rank and self.keeper.is_due()
                     stops, keeps = self.processes.any(bool(request), is_due or step + 1 == self.total_steps)
-                    self._take_in(losses, rate)
+                    self._add_losses(losses, rate)
                     elapsed, began = time.perf_counter() - began, time.perf_counter()
                     self.state.learning_s += elapsed
                     self.state.seconds += elapsed
@@ -147,7 +147,7 @@ class Learning:
                 batch_size=self.order.batch_size,
             )
             is_last = number == num_parts - 1
-            with contextlib.nullcontext() if is_last else self.processes.not_yet(self.forward):
+            with contextlib.nullcontext() if is_last else self.processes.no_sync(self.forward):
                 with autocast(self.lesson.arithmetic, self.processes.device):
                     part_loss = self.objective(self.forward(images), targets, images) / num_parts
                 part_loss.backward()  # type: ignore[no-untyped-call]
@@ -161,7 +161,7 @@ class Learning:
         self.lesson.after_step(step + 1, self.total_steps)
         return loss
 
-    def _take_in(self, losses: list[Tensor], rate: float) -> None:
+    def _add_losses(self, losses: list[Tensor], rate: float) -> None:
         """Add up the losses since the last look.
 
         Raises:

@@ -15,6 +15,7 @@ from fieldguide.data.preprocess import Fit
 from fieldguide.errors import DataError, PhotoError, RecipeError, first_line
 from fieldguide.head import LinearHead
 from fieldguide.introspection import create_on_meta, input_shape_of
+from fieldguide.layers import zero_branches
 from fieldguide.models import MODELS, TIMM_PREFIX, TORCHVISION_PREFIX, create_model
 from fieldguide.training.recipe import Recipe, Setting, read_setting
 from fieldguide.training.schedule import stage_of
@@ -157,6 +158,8 @@ def build_network(plan: Plan, num_classes: int, recipe: Recipe) -> Classifier:
         RecipeError: it can't take the pictures of a stage.
     """
     network = _build(plan, num_classes, recipe)
+    if recipe.zero_init:
+        zero_branches(network.body)
     check_body(network.body, plan)
     check_stages(network.body, plan, recipe)
     return network
@@ -230,7 +233,7 @@ def regularisation(name: str, recipe: Recipe) -> dict[str, float]:
 
 
 def refuse_lacking(name: str, settings: Mapping[str, Setting]) -> None:
-    """Refuse regularisation that is asked for by name, of a network that has none such.
+    """Refuse settings that are asked for by name, and that the network has no place for.
 
     What a recipe's own file says is another matter: it is taken as far as the network has it.
 
@@ -247,6 +250,11 @@ def refuse_lacking(name: str, settings: Mapping[str, Setting]) -> None:
         value = read_setting(key, settings.get(key, -1))
         if float(value) > 0 and _argument_for(name, key) is None:
             raise RecipeError(f"{key} is {value:g}, but {name} has no {what}; leave it out")
+    wants_zeros = read_setting("zero_init", settings.get("zero_init", False))
+    if wants_zeros and not zero_branches(create_on_meta(name)):
+        raise RecipeError(
+            f"zero_init is true, but {name} has no residual branch that ends in a norm; leave it out"
+        )
 
 
 def _argument_for(name: str, setting: str) -> str | None:

@@ -216,6 +216,8 @@ def _pretrained(job: Job) -> Backbone | None:
                 "validation is 0, but what is fine-tuned is kept only if it does better on validation photos; "
                 "set validation=0.1"
             )
+        if recipe.zero_init:
+            raise RecipeError("zero_init is true, but a pretrained network has learnt its branches; leave it out")
         return load_backbone(job.model, weights=job.weights, size_px=job.size_px, fit=job.fit)
     if recipe.freeze != "none" or recipe.batch_norm == "frozen":
         setting = "batch_norm is frozen" if recipe.freeze == "none" else f"freeze is {recipe.freeze}"

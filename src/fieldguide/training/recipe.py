@@ -63,6 +63,9 @@ class Recipe:
     ema: float = _setting(
         0.0, "decay a step of the averaged weights that are kept; 0 for none", least=0, most=0.99999
     )
+    zero_init: bool = _setting(
+        False, "residual branches begin at 0, as far as the network has any that end in a norm"
+    )
     balance: Literal["none", "weights", "sampling"] = _setting(
         "none", "for uneven classes: none; weights in the loss; or sampling rare classes more often"
     )

@@ -170,7 +170,7 @@ def check_gradients_are_added_up_before_they_are_averaged(processes: SeveralProc
     network = nn.Linear(3, 1)
     forward = processes.wrap(network)
     parts = torch.randn(2, 2, 5, 3)  # of each process, in each of two parts
-    with processes.not_yet(forward):
+    with processes.no_sync(forward):
         forward(parts[processes.rank, 0]).mean().backward()
     forward(parts[processes.rank, 1]).mean().backward()
     torch.testing.assert_close(network.weight.grad[0], parts.mean(dim=(0, 2)).sum(dim=0))

@@ -95,8 +95,8 @@ def test_an_unfinished_run_is_not_started_over(tmp_path):
     target = tmp_path / "my run"
     Keeper(target).keep_job({"seed": 1})
     message = (
-        rf"{target} holds an unfinished run; go on with: fieldguide train --resume '{target}', or remove it, or "
-        "choose another name"
+        rf"{target} holds an unfinished run; go on with: fieldguide train --resume '{target}', or remove "
+        rf"{target / 'training'}, or choose another name"
     )
     with pytest.raises(TrainingError, match=message):
         start_anew(target)

@@ -37,7 +37,7 @@ class Processes(Protocol):
         """Return the network's forward pass, whose backward pass averages gradients over the processes."""
         ...
 
-    def not_yet(self, forward: Forward) -> AbstractContextManager[Any]:
+    def no_sync(self, forward: Forward) -> AbstractContextManager[Any]:
         """Return a context in which a backward pass leaves gradients as they are: more are to be added."""
         ...
 
@@ -80,7 +80,7 @@ class OneProcess:
         """Return the network."""
         return network
 
-    def not_yet(self, forward: Forward) -> AbstractContextManager[Any]:
+    def no_sync(self, forward: Forward) -> AbstractContextManager[Any]:
         """Return a context that does nothing."""
         return nullcontext()
 
@@ -148,7 +148,7 @@ class SeveralProcesses:
         prepared: Forward = self._accelerator.prepare_model(sync_batch_norm(network, self.device))
         return prepared
 
-    def not_yet(self, forward: Forward) -> AbstractContextManager[Any]:
+    def no_sync(self, forward: Forward) -> AbstractContextManager[Any]:
         """Return a context without the averaging of gradients."""
         context: AbstractContextManager[Any] = self._accelerator.no_sync(forward)
         return context

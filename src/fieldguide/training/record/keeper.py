@@ -128,8 +128,8 @@ def start_anew(target: Path) -> None:
     folder = target / RUN
     if read_job(target) is not None:
         raise TrainingError(
-            f"{target} holds an unfinished run; go on with: {how_to_resume(target)}, or remove it, or choose "
-            "another name"
+            f"{target} holds an unfinished run; go on with: {how_to_resume(target)}, or remove {folder}, or "
+            "choose another name"
         )
     if folder.exists():
         if not is_a_run(folder):
