@@ -139,7 +139,6 @@ def test_dropout_reaches_the_networks_of_others(name):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("lenet", {"zero_init": True}, "zero_init is true, but lenet has no residual branch that ends in a norm"),
         ("lenet", {"dropout": 0.4}, "dropout is 0.4, but lenet has no dropout; leave it out"),
         ("torchvision:resnet18", {"dropout": "0.4"}, "dropout is 0.4, but torchvision:resnet18 has no dropout"),
         (
@@ -160,6 +159,19 @@ def test_regularisation_that_is_asked_for_is_not_dropped_in_silence(digits, colo
         fg.find_lr(digits, model=name, settings=settings)
     refuse_lacking(name, dict.fromkeys(settings, 0))
     refuse_lacking(name, dict.fromkeys(settings, -1))
+
+
+def test_branches_begin_at_zero_where_there_are_any(digits):
+    network = build_network(Plan("resnet20", Preprocess(size_px=32), {}), 3, Recipe(zero_init=True))
+    scales = [block.conv2.norm.weight for stage in network.body.stages for block in stage]
+    assert len(scales) == 9 and not any(scale.any() for scale in scales)
+    message = "zero_init is true, but lenet has no residual branch that ends in a norm; leave it out"
+    with pytest.raises(RecipeError, match=message):
+        fg.train_network(digits, model="lenet", settings={"zero_init": True})
+    refuse_lacking("lenet", {"zero_init": False})
+    message = "zero_init is true, but a pretrained network has learnt its branches; leave it out"
+    with pytest.raises(RecipeError, match=message):
+        fg.finetune(digits, settings={"zero_init": True})
 
 
 def test_fine_tuning_refuses_it_too_of_whatever_the_folder_holds(digits, tmp_path):
