@@ -50,6 +50,11 @@ def test_a_teacher_is_learnt_from(colours, saved_guide):
         fg.find_lr(colours, **how, teachers="a.guide")
 
 
+def test_the_learning_rate_itself_is_refused():
+    with pytest.raises(RecipeError, match=r"lr is 0\.1, but learning rates are what is tried here; leave it out"):
+        fg.find_lr(some_digits(), model="mlp", settings={"lr": 0.1})
+
+
 @pytest.mark.parametrize(
     ("losses", "suggested"), [((3.0, 2.0, 1.0, 9.0), 0.003), ((1.0, 2.0), 1e-5), ((2.0, 1.0), 1e-4)]
 )

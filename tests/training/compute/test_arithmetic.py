@@ -13,19 +13,30 @@ from fieldguide.training.compute import arithmetic as module
 from fieldguide.training.compute.arithmetic import Arithmetic, choose_arithmetic, prepare
 
 CPU = torch.device("cpu")
-SHORT = Arithmetic(precision="bfloat16", fused=True)
+EXACT, FUSED, SHORT = Arithmetic(), Arithmetic(fused=True), Arithmetic(precision="bfloat16", fused=True)
+PLAIN_SHORT = Arithmetic(precision="bfloat16")
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [((2.0, 1.0), SHORT), ((1.05, 1.0), Arithmetic())])
-def test_on_a_cpu_the_faster_one_is_taken_if_it_is_worth_it(monkeypatch, seconds, expected):
-    taken = []
-    monkeypatch.setattr(module, "_has_short", lambda device: True)
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ({EXACT: 2.0, FUSED: 1.5, SHORT: 1.0}, SHORT),
+        ({EXACT: 2.0, FUSED: 1.05, SHORT: 1.0}, FUSED),
+        ({EXACT: 1.05, FUSED: 1.0, SHORT: 1.0}, EXACT),
+        ({EXACT: 1.15, FUSED: 1.1, SHORT: 1.0}, SHORT),
+        ({EXACT: 1.0, FUSED: 2.0, SHORT: 3.0}, EXACT),
+        ({EXACT: 2.0, FUSED: 1.0}, FUSED),
+        ({EXACT: 2.0, PLAIN_SHORT: 1.0}, PLAIN_SHORT),
+    ],
+)
+def test_on_a_cpu_the_fastest_is_taken_if_it_is_worth_it(monkeypatch, seconds, expected):
+    taken, is_short = [], SHORT in seconds or PLAIN_SHORT in seconds
+    monkeypatch.setattr(module, "_has_short", lambda device: is_short)
     monkeypatch.setattr(module, "_step", lambda network, shape, device, candidate, set_modes: candidate)
-    monkeypatch.setattr(
-        module, "_seconds", lambda step: taken.append(step) or seconds[step.precision == "bfloat16"]
-    )
-    assert choose_arithmetic(torch.nn.Linear(1, 1), (2, 3, 8, 8), CPU) == expected
-    assert len(taken) == 6
+    monkeypatch.setattr(module, "_seconds", lambda step: taken.append(step) or seconds[step])
+    fuses = PLAIN_SHORT not in seconds
+    assert choose_arithmetic(torch.nn.Linear(1, 1), (2, 3, 8, 8), CPU, fuses=fuses) == expected
+    assert taken == list(seconds) * 3
 
 
 def test_a_processor_without_bfloat16_computes_in_float32_and_refuses_it_by_name():

@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation and activation in fewer passes over memory, for training in bfloat16 on a CPU.
+"""Convolution, batch normalisation and activation in fewer passes over memory, for training on a CPU.
 
 There a network of light convolutions waits for memory most of the time: torch writes and reads each map anew for
 each layer. Here a large map is cut into slices that stay in the processor's cache while several layers pass over
@@ -23,7 +23,7 @@ _Range = tuple[float, float]
 
 
 def fuse(network: nn.Module) -> None:
-    """Have a network's :class:`~fieldguide.layers.ConvNormAct` train fused, in place, where it is bfloat16.
+    """Have a network's :class:`~fieldguide.layers.ConvNormAct` train fused, in place, on a CPU.
 
     Parameters, their names and their values stay, and so does what the network computes when it is not training.
     """
@@ -44,10 +44,11 @@ def _range_of(layers: ConvNormAct) -> _Range | None:
 def _forward(layers: ConvNormAct, images: Tensor) -> Tensor:
     conv, norm, clamped = layers.conv, layers.norm, _range_of(layers)
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and clamped
-    if not (_takes_own_statistics(norm) and torch.is_autocast_enabled("cpu")):
+    if not _takes_own_statistics(norm):
         return cast("Tensor", type(layers).forward(layers, images))  # type: ignore[no-untyped-call]
     if _widens(conv) and images.numel() >= _PLACES * images.shape[1] ** 2:
-        return _widen(images.bfloat16(), conv.weight, norm, clamped)
+        short = images.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else images
+        return _widen(short, conv.weight, norm, clamped)
     maps = conv(images)
     if not _has_spread(maps):
         return F.relu(norm(maps))  # the norm says what is wrong
@@ -77,7 +78,7 @@ def _widens(conv: nn.Conv2d) -> bool:
 
 
 class _NormAct(torch.autograd.Function):
-    """Batch normalisation and clamping of maps (N, C, H, W), bfloat16."""
+    """Batch normalisation and clamping of maps (N, C, H, W)."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 - torch passes them by position
