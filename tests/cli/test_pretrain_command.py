@@ -45,9 +45,15 @@ def test_json(run, colours, tmp_path):
         (("photos", "--resume", "x"), "leave PHOTOS out"),
         (("--resume", "nothing"), "nothing holds no unfinished run"),
         (("photos", "--set", "lr=1", "--lr", 2), "--lr 2.0 and --set lr=1 contradict each other"),
-        (("photos", "--set", "hard=yes"), "hard is True, which means nothing without labels; set hard=False"),
-        (("photos", "--set", "temperature=4"), "temperature is 4.0, which means nothing without labels"),
-        (("photos", "--set", "teacher_weight=1"), "teacher_weight is 1.0, which means nothing without labels"),
+        (
+            ("photos", "--set", "hard=yes"),
+            "hard is true, which learning without labels has no use for; set hard=false",
+        ),
+        (("photos", "--set", "temperature=4"), "temperature is 4.0, which learning without labels has no use for"),
+        (
+            ("photos", "--set", "teacher_weight=1"),
+            "teacher_weight is 1.0, which learning without labels has no use for",
+        ),
         (("photos", "--set", "epochs"), "--set epochs is not of the form NAME=VALUE"),
     ],
 )

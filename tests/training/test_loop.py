@@ -235,7 +235,11 @@ def test_batches_are_shared_out_evenly():
     message = "batch_size is 10, which can't be shared out to 2 processes in 2 parts each; make it a multiple of 4"
     with pytest.raises(TrainingError, match=message):
         share_out(Recipe(batch_size=10, accumulate=2), 100, 2)
-    with pytest.raises(TrainingError, match="3 photos can't be shared out to 4 parts of a batch; take fewer"):
+    message = (
+        r"3 photos can't be shared out to 4 parts of a batch \(1 processes, accumulate=4\); set accumulate=1, or "
+        "start fewer processes"
+    )
+    with pytest.raises(TrainingError, match=message):
         share_out(Recipe(batch_size=64, accumulate=4), 3, 1)
 
 

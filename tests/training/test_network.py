@@ -79,9 +79,14 @@ def test_what_a_network_does_not_take_is_refused(digits):
         plan("resnet19", digits)
     with pytest.raises(DataError, match="lenet takes no argument 'width'; it takes num_classes, in_channels"):
         plan("lenet", digits, width=2.0)
-    with pytest.raises(DataError, match=r"mobilenet_v2 can't be built for this: .*width.*-1"):
+    with pytest.raises(
+        DataError, match=r"mobilenet_v2 can't be built for pictures of \d+ px and \d channels: .*width.*-1"
+    ):
         plan("mobilenet_v2", digits, width=-1)
-    with pytest.raises(DataError, match="lenet can't be built for this: size_px is 8; it must be 32 or more"):
+    with pytest.raises(
+        DataError,
+        match="lenet can't be built for pictures of 8 px and 3 channels: size_px is 8; it must be 32 or more",
+    ):
         plan("lenet", digits, size_px=8)
     odd = Plan("mobilenet_v2", Preprocess(), {"width": -1.0})
     with pytest.raises(DataError, match=r"mobilenet_v2 can't be built with \{'width': -1\.0\}: width is -1"):

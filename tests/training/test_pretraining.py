@@ -193,8 +193,8 @@ def test_a_folder_without_any_file_is_refused_as_image_folders_are(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"mixup": 0.2}, "mixup is 0.2, which means nothing without labels; set mixup=0"),
-        ({"validation": 0.1}, "validation is 0.1, which means nothing without labels; set validation=0"),
+        ({"mixup": 0.2}, "mixup is 0.2, which learning without labels has no use for; set mixup=0"),
+        ({"validation": 0.1}, "validation is 0.1, which learning without labels has no use for; set validation=0"),
         ({"balance": "sampling"}, "balance is sampling, .*; set balance=none"),
         ({"freeze": "stage1"}, "freeze is stage1, .*; set freeze=none"),
         ({"batch_size": 4, "accumulate": 4}, "batch_size is 4, in 4 parts; .*set batch_size=8"),
@@ -219,7 +219,10 @@ def test_nothing_that_is_there_is_lost(plain_photos, tmp_path):
 
 
 def test_what_is_refused_leaves_no_run_and_may_be_corrected(plain_photos, tmp_path):
-    with pytest.raises(TrainingError, match="20 photos can't be shared out to 32 parts of a batch; take fewer"):
+    with pytest.raises(
+        TrainingError,
+        match=r"20 photos can't be shared out to 32 parts of a batch \(1 processes, accumulate=\d+\)",
+    ):
         learn(plain_photos, tmp_path / "run", settings={"batch_size": 64, "accumulate": 32})
     learn(plain_photos, tmp_path / "run", settings={"epochs": 1})
 

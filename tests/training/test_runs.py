@@ -139,9 +139,9 @@ def test_damaged_photos_are_skipped_and_named_or_end_it(image_folder, strict):
         (
             {"settings": {**QUICK, "batch_size": 400, "accumulate": 400}},
             TrainingError,
-            r"\d+ photos can't be shared out to 400 parts of a batch; take fewer",
+            r"\d+ photos can't be shared out to 400 parts of a batch \(1 processes, accumulate=400\)",
         ),
-        ({"size_px": 12}, DataError, "multilayer_cnn can't be built for this: "),
+        ({"size_px": 12}, DataError, "multilayer_cnn can't be built for pictures of 12 px and . channels?: "),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )

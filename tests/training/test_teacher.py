@@ -25,7 +25,7 @@ from fieldguide.training.record.facts import data_fingerprint
 from fieldguide.training.record.job import load_job
 from fieldguide.training.runs import resume, train_network
 from fieldguide.training.schedule import Stage
-from fieldguide.training.teacher import GuideTeacher, guide_fingerprint, load_teachers
+from fieldguide.training.teacher import GuideTeacher, _body, _by_engine, guide_fingerprint, load_teachers
 from fieldguide.weights import Backbone
 from fieldguide.weights.tensors import Weights
 
@@ -101,6 +101,13 @@ def test_of_several_it_is_the_mean_of_probabilities_in_the_students_order(square
     expected = [together.predict(picture).probs for picture in squares]
     two = GuideTeacher(guides[:2], NAMES, STUDENT, CPU).log_probs(as_images(squares)).exp()
     np.testing.assert_allclose(two, expected, atol=2e-3)
+
+
+def test_elsewhere_than_on_a_cpu_its_network_says_what_its_engine_says(squares):
+    guide = small_guide()
+    pictures = torch.from_numpy(squares).permute(0, 3, 1, 2) / 255
+    found, expected = _body(guide, CPU)(pictures), _by_engine(guide.embedder.engine, pictures)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_it_learns_nothing_and_its_statistics_stay(squares):

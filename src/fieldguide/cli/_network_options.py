@@ -149,7 +149,8 @@ def pairs(given: Iterable[str], option: str) -> dict[str, str]:
     for pair in given:
         name, equals, value = pair.partition("=")
         if not (name and equals and value):
-            raise typer.BadParameter(f"{option} {pair} is not of the form NAME=VALUE, such as epochs=5")
+            example = "epochs=5" if option == "--set" else "width=0.5"
+            raise typer.BadParameter(f"{option} {pair} is not of the form NAME=VALUE, such as {example}")
         name, value = name.strip().replace("-", "_"), value.strip()
         if literal(found.setdefault(name, value)) != literal(value):
             _refuse_two(f"{option} {name}={found[name]}", f"{option} {name}={value}")

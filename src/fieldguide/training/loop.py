@@ -31,10 +31,7 @@ from fieldguide.training.schedule import Schedule, Stage, stage_of
 from fieldguide.training.seeds import seed_everything
 from fieldguide.training.stopping import listening
 
-_LOOK_EVERY = {
-    "cpu": 1
-}  # steps between looks at the loss: elsewhere a look makes the processor wait for the device
-_LOOK_EVERY_ELSEWHERE = 20
+_LOOK_EVERY = 20  # steps between looks at the loss, which make a GPU's processor wait; on a CPU each step has one
 
 
 class Learning:
@@ -75,6 +72,7 @@ class Learning:
             self.recipe, lesson.pictures.labels, len(lesson.class_names), processes.device, lesson.teacher
         )
         self.state = State()
+        self._look_every = 1 if processes.device.type == "cpu" else _LOOK_EVERY
         self._dropouts = [(m, m.p) for m in self.network.modules() if isinstance(m, nn.Dropout)]
         self._resume()
 
@@ -93,9 +91,12 @@ class Learning:
         """
         with listening() as request, _deterministic(self.recipe.deterministic):
             self.set_modes()
-            stage, losses, began = None, [], time.perf_counter()
+            stage: Stage | None = None
+            losses: list[Tensor] = []
+            began = time.perf_counter()
             for step, pictures in self.batches(range(self.state.step, self.total_steps)):
-                if stage != (stage := self.stage(step)):
+                previous, stage = stage, self.stage(step)
+                if stage != previous:
                     self._strengthen(stage)
                 rate = self.schedule.set(step, self._validation_losses())
                 losses.append(self.learn(step, stage, pictures))
@@ -215,6 +216,7 @@ class Learning:
         return [e.validation_loss for e in self.state.history if e.validation_loss is not None]
 
     def stage(self, step: int) -> Stage:
+        """Return the stage of progressive learning that a step belongs to."""
         return stage_of(self.recipe, step, self.total_steps, self.lesson.size_px)
 
     def _strengthen(self, stage: Stage) -> None:
@@ -225,10 +227,6 @@ class Learning:
     def set_modes(self) -> None:
         """Put the network in training, as the recipe means it."""
         set_modes(self.network, self.recipe)
-
-    @property
-    def _look_every(self) -> int:
-        return _LOOK_EVERY.get(self.processes.device.type, _LOOK_EVERY_ELSEWHERE)
 
     # Keeping
 
@@ -251,12 +249,12 @@ class Learning:
         checkpoint = self.processes.once(self.keeper.take_up)
         if checkpoint is None:
             return
-        self.network.load_state_dict(_of(checkpoint.tensors, "network."))
+        self.network.load_state_dict(_without_prefix(checkpoint.tensors, "network."))
         restore_optimiser(
-            self.optimiser, _of(checkpoint.tensors, "optimiser."), checkpoint.facts["optimiser_groups"]
+            self.optimiser, _without_prefix(checkpoint.tensors, "optimiser."), checkpoint.facts["optimiser_groups"]
         )
         if self.average is not None:
-            self.average.module.load_state_dict(_of(checkpoint.tensors, "average."))
+            self.average.module.load_state_dict(_without_prefix(checkpoint.tensors, "average."))
         self.state = State.from_dict(checkpoint.facts["state"])
 
     def _best(self) -> nn.Module:
@@ -266,7 +264,7 @@ class Learning:
         return network.eval()
 
 
-def _of(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _without_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 

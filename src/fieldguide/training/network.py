@@ -93,10 +93,12 @@ def plan_network(
     chosen.setdefault("in_channels", 1 if is_grey else 3)
     takes = inspect.signature(MODELS[name].factory).parameters if name in MODELS else {}
     refused = [key for key in arguments if takes and key not in takes]
+    if "num_classes" in arguments:
+        raise DataError(f"num_classes is {arguments['num_classes']}, but comes from the photos; leave it out")
     if refused:
         raise DataError(f"{name} takes no argument {refused[0]!r}; it takes {', '.join(takes)}")
     designed_for = input_shape_of(create_on_meta(name), name)[1]
-    last_error: ValueError | None = None
+    last_error: Exception | None = None
     for size in [size_px] if size_px else _sizes(side, designed_for):
         form = dict(chosen)
         if "small_input" in takes and size <= SMALL_PX:
@@ -109,8 +111,10 @@ def plan_network(
                 input_size.check(torch.empty(1, 1, size, size, device="meta"))
             return Plan(name, _preprocess(size, form["in_channels"], fit), form)
         except (ValueError, TypeError) as error:
-            last_error = ValueError(str(error))
-    raise DataError(f"{name} can't be built for this: {last_error}")
+            last_error = error
+    raise DataError(
+        f"{name} can't be built for pictures of {size} px and {form['in_channels']} channels: {last_error}"
+    ) from last_error
 
 
 def _sizes(side: int, designed_for: int) -> list[int]:
@@ -244,17 +248,21 @@ def refuse_lacking(name: str, settings: Mapping[str, Setting]) -> None:
     Raises:
         RecipeError: with the setting's name and value.
     """
-    if settings.keys() & _REGULARISATION.keys() and is_folder(name):
+    if is_folder(name) and settings.keys() & {*_REGULARISATION, "zero_init"}:
         name = load_backbone(name).name
     for key, what in _REGULARISATION.items():
         value = read_setting(key, settings.get(key, -1))
         if float(value) > 0 and _argument_for(name, key) is None:
             raise RecipeError(f"{key} is {value:g}, but {name} has no {what}; leave it out")
-    wants_zeros = read_setting("zero_init", settings.get("zero_init", False))
-    if wants_zeros and not zero_branches(create_on_meta(name)):
-        raise RecipeError(
-            f"zero_init is true, but {name} has no residual branch that ends in a norm; leave it out"
-        )
+    if read_setting("zero_init", settings.get("zero_init", False)):
+        if name not in MODELS:
+            raise RecipeError(
+                f"zero_init is true, but is known for our own networks, not for {name}; leave it out"
+            )
+        if not zero_branches(create_on_meta(name)):
+            raise RecipeError(
+                f"zero_init is true, but {name} has no residual branch that ends in a norm; leave it out"
+            )
 
 
 def _argument_for(name: str, setting: str) -> str | None:

@@ -39,12 +39,13 @@ def parameter_groups(network: nn.Module, *, weight_decay: float, layer_decay: fl
     depths = layer_depths(network)
     modules = [module for module in network.modules() if isinstance(module, Shift | ScaleShift)]
     of_fixup = {id(parameter) for module in modules for parameter in module.parameters()}
+    deepest = max(depths[name] for name, parameter in network.named_parameters() if parameter.requires_grad)
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         decay = weight_decay if parameter.ndim > 1 else 0.0
-        share = layer_decay ** (max(depths.values()) - depths[name])
+        share = layer_decay ** (deepest - depths[name])
         share *= _FIXUP_SHARE if id(parameter) in of_fixup else 1.0
         group = groups.setdefault((share, decay), {"params": [], "weight_decay": decay, LR_SCALE: share})
         group["params"].append(parameter)
@@ -54,7 +55,7 @@ def parameter_groups(network: nn.Module, *, weight_decay: float, layer_decay: fl
 def layer_depths(network: nn.Module) -> dict[str, int]:
     """Return how deep each parameter lies: the stem at 0, each block one deeper, the classifier last.
 
-    Blocks are the children of ``stages``' children; of a body without stages, its own children.
+    A block is a child of the body that holds others but is no container; containers are opened, however nested.
     """
     units = [unit for name, child in network.named_children() for unit in _units(name, child)]
     depths: dict[str, int] = {}

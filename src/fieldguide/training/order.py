@@ -44,7 +44,6 @@ class Order:
             return self._epoch(first)[offset : offset + self.batch_size]
         last = (start + self.batch_size - 1) // self.num_photos
         stretch = np.concatenate([self._epoch(epoch) for epoch in range(first, last + 1)])
-        self._epochs = {epoch: order for epoch, order in self._epochs.items() if epoch >= first}
         return stretch[offset : offset + self.batch_size]
 
     def steps_in(self, epochs: float) -> int:
@@ -53,6 +52,7 @@ class Order:
 
     def _epoch(self, epoch: int) -> npt.NDArray[np.int64]:
         if epoch not in self._epochs:
+            self._epochs = {number: order for number, order in self._epochs.items() if number >= epoch - 1}
             random = generator(self._seed, Purpose.ORDER, epoch)
             self._epochs[epoch] = (
                 random.permutation(self.num_photos)
@@ -89,5 +89,8 @@ def share_out(recipe: Recipe, num_photos: int, num_processes: int) -> int:
         )
     size = min(recipe.batch_size, num_photos // shares * shares)
     if not size:
-        raise TrainingError(f"{num_photos} photos can't be shared out to {shares} parts of a batch; take fewer")
+        raise TrainingError(
+            f"{num_photos} photos can't be shared out to {shares} parts of a batch ({num_processes} processes, "
+            f"accumulate={recipe.accumulate}); set accumulate=1, or start fewer processes"
+        )
     return size

@@ -236,6 +236,6 @@ def arithmetic_of(job: Job, network: nn.Module, plan: Plan, processes: Processes
         (size, plan.preprocess.channels, side, side),
         processes.device,
         precision=recipe.precision,
-        fuses=not recipe.compile,
+        fuses=not recipe.compile and processes.count == 1,
         set_modes=partial(set_modes, recipe=recipe),
     )

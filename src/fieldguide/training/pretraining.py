@@ -43,7 +43,7 @@ from fieldguide.weights import Backbone
 from fieldguide.weights.backbone_folder import FACTS, write_backbone
 
 RECIPE = "byol"
-_WITH_LABELS = ("label_smoothing", "mixup", "cutmix", "balance", "validation", "freeze", "batch_norm", "ema",
+_UNUSED_SETTINGS = ("label_smoothing", "mixup", "cutmix", "balance", "validation", "freeze", "batch_norm", "ema",
                 "teacher_weight", "temperature", "hard")  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def pretrain(
         "without labels", data, model=model, arguments=arguments, size_px=size_px, fit=fit, recipe=recipe,
         settings=settings, seed=seed, strict=strict, data_root=data_root,
     )  # fmt: skip
-    refuse_labels(job.settings())
+    refuse_supervised_settings(job.settings())
     refuse_lacking(model, settings or {})
     processes = find_processes()
     images = processes.first_here(lambda: open_unlabelled(data, data_root=data_root))
@@ -158,17 +158,20 @@ def resume_pretraining(
     return _carry_out(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
 
 
-def refuse_labels(recipe: Recipe) -> None:
-    """Refuse settings that mean nothing without labels.
+def refuse_supervised_settings(recipe: Recipe) -> None:
+    """Refuse settings that learning without labels has no use for.
 
     Raises:
         RecipeError: one of them is set.
     """
     usual = load_recipe(RECIPE).recipe
-    for name in _WITH_LABELS:
+    for name in _UNUSED_SETTINGS:
         value, allowed = getattr(recipe, name), getattr(usual, name)
         if value != allowed:
-            raise RecipeError(f"{name} is {value}, which means nothing without labels; set {name}={allowed}")
+            told = [str(each).lower() if isinstance(each, bool) else each for each in (value, allowed)]
+            raise RecipeError(
+                f"{name} is {told[0]}, which learning without labels has no use for; set {name}={told[1]}"
+            )
     if recipe.batch_size < 2 * recipe.accumulate:
         raise RecipeError(
             f"batch_size is {recipe.batch_size}, in {recipe.accumulate} parts; a part without labels needs two "

@@ -195,7 +195,7 @@ def _begin(
     target = keeper.target
     if again and target is not None and processes.once(lambda: read_job(target) is not None):
         job = processes.once(partial(taken_up, job, target))
-    elif again and target is not None and (target / FACTS).exists():
+    elif again and target is not None and processes.once((target / FACTS).exists):
         guide = load(target, engine=job.engine)
         check_guide(guide.facts, job, images.name, target)
         return guide
@@ -236,5 +236,6 @@ def _carry_out(
         network = run.learning.run()
         assert isinstance(network, Classifier)
         guide = to_guide(run, network, on_progress)
-        processes.once(lambda: keeper.target and guide.save(keeper.target))
+        if keeper.target is not None:
+            processes.once(partial(guide.save, keeper.target))
     return guide

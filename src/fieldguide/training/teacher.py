@@ -6,18 +6,22 @@ So teacher and student see the same crops and mixtures, which teaches better tha
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fieldguide.data import Preprocess
+from fieldguide.embed.engines import Engine
 from fieldguide.ensembles import class_difference, class_order
 from fieldguide.errors import FieldguideError, TrainingError
 from fieldguide.guide import Guide, load
 
 _TO_GREY = (0.299, 0.587, 0.114)  # ITU-R 601-2, as PIL turns RGB to grey
+Features = Callable[[Tensor], Tensor]
 _MODES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "bicubic"}
 
 
@@ -35,6 +39,7 @@ class GuideTeacher:
 
     Raises:
         WeightsError: the weights of a guide don't fit its network.
+        EngineError: the engine of a guide does not run on this machine.
     """
 
     def __init__(
@@ -56,18 +61,35 @@ class _Member:
 
     def __init__(self, guide: Guide, order: list[int], device: torch.device) -> None:
         self._preprocess = guide.backbone.preprocess
-        body = guide.backbone.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._body: nn.Module = body.requires_grad_(False)
+        on_cpu = device.type == "cpu"  # where the guide's engine is many times faster than torch
+        self._features: Features = partial(_by_engine, guide.embedder.engine) if on_cpu else _body(guide, device)
         self._weight = torch.from_numpy(guide.head.weight[order]).to(device)
         self._bias = torch.from_numpy(guide.head.bias[order]).to(device)
-        self._mean, self._std = _by_channel(self._preprocess, device)
 
     def log_probs(self, pictures: Tensor) -> Tensor:
         pictures = _with_channels(pictures, self._preprocess.channels)
-        images = (_resized(pictures, self._preprocess) - self._mean) / self._std
-        features = self._body(images.contiguous(memory_format=torch.channels_last))
-        with torch.autocast(images.device.type, enabled=False):
+        features = self._features(_resized(pictures, self._preprocess))
+        with torch.autocast(pictures.device.type, enabled=False):
             return F.log_softmax(F.linear(features.float(), self._weight, self._bias), dim=1)
+
+
+def _by_engine(engine: Engine, pictures: Tensor) -> Tensor:
+    """Pictures (n, C, H, W) from 0 to 1, which are rounded to bytes -> features (n, D)."""
+    as_bytes = (pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return torch.from_numpy(np.stack(list(engine.embed(as_bytes))))
+
+
+def _body(guide: Guide, device: torch.device) -> Features:
+    """Return a guide's body: pictures (n, C, H, W) from 0 to 1 -> features (n, D)."""
+    body: nn.Module = guide.backbone.build().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    body.requires_grad_(False)
+    mean, std = _by_channel(guide.backbone.preprocess, device)
+
+    def features(pictures: Tensor) -> Tensor:
+        answer: Tensor = body(((pictures - mean) / std).contiguous(memory_format=torch.channels_last))
+        return answer
+
+    return features
 
 
 def _by_channel(preprocess: Preprocess, device: torch.device) -> tuple[Tensor, Tensor]:

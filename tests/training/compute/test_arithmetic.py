@@ -31,7 +31,7 @@ PLAIN_SHORT = Arithmetic(precision="bfloat16")
 )
 def test_on_a_cpu_the_fastest_is_taken_if_it_is_worth_it(monkeypatch, seconds, expected):
     taken, is_short = [], SHORT in seconds or PLAIN_SHORT in seconds
-    monkeypatch.setattr(module, "_has_short", lambda device: is_short)
+    monkeypatch.setattr(module, "_has_bfloat16", lambda device: is_short)
     monkeypatch.setattr(module, "_step", lambda network, shape, device, candidate, set_modes: candidate)
     monkeypatch.setattr(module, "_seconds", lambda step: taken.append(step) or seconds[step])
     fuses = PLAIN_SHORT not in seconds

@@ -1,9 +1,10 @@
-"""What a step computes with: whichever of float32 and bfloat16, fused or not, is measured to be the fastest.
+"""What a step computes with: on a CPU whichever of float32 and bfloat16, fused or not, is measured to be fastest.
 
 Weights, the optimiser's state and the statistics of batch normalisation are float32 either way.
 """
 
 import copy
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from fieldguide.training.compute.fused import fuse
 Precision = Literal["float32", "bfloat16"]
 
 _PIXELS_MEASURED = 16 * 224 * 224  # of the images in a measured step, at most: a fraction of a second each
+_X86 = ("x86_64", "AMD64")
 _ROUNDS = 3  # of each candidate, in turn
 _WORTH_IT = 1.1  # times faster, from which on another than plain float32 is taken
 
@@ -30,8 +32,7 @@ class Arithmetic:
     Args:
         precision: of the arithmetic, under autocast.
         channels_last: whether images and filters lie with their channels together.
-        fused: whether layers pass over memory together and, in bfloat16, depthwise convolutions take their images'
-            gradients another way than oneDNN does; on a CPU.
+        fused: whether layers pass over memory together, on a CPU.
     """
 
     precision: Precision = "float32"
@@ -55,19 +56,25 @@ def choose_arithmetic(
         images_shape: (N, C, H, W) of a step; fewer images are measured where they are large.
         device: that it will run on.
         precision: ``"auto"``, or the one to take: float32 is then computed as torch does everywhere.
-        fuses: whether layers may be fused; compiled networks are, by torch.
+        fuses: whether layers may be fused: those of compiled networks are by torch, and several processes
+            normalise together.
         set_modes: puts a network in training.
     """
     exact = Arithmetic()
     on_cpu = device.type == "cpu"
-    short = Arithmetic(precision="bfloat16", fused=on_cpu and fuses)
+    can_fuse = fuses and on_cpu and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    short = Arithmetic(precision="bfloat16", fused=can_fuse)
     if precision == "float32":
         return exact
     if precision == "bfloat16":
         return short
     if not on_cpu:
-        return short if _has_short(device) else exact
-    candidates = [exact, *([Arithmetic(fused=True)] if fuses else []), *([short] if _has_short(device) else [])]
+        return short if _has_bfloat16(device) else exact
+    candidates = [exact]
+    if can_fuse:
+        candidates.append(Arithmetic(fused=True))
+    if _has_bfloat16(device):
+        candidates.append(short)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         steps = [_step(network, images_shape, device, candidate, set_modes) for candidate in candidates]
@@ -84,12 +91,15 @@ def _fastest(candidates: Sequence[Arithmetic], seconds: Sequence[float]) -> Arit
     return candidates[best]
 
 
-def _has_short(device: torch.device) -> bool:
+def _has_bfloat16(device: torch.device) -> bool:
     """Whether a device computes in bfloat16 itself: emulated, it would be far slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
+    if platform.machine() in _X86:  # where oneDNN takes it with any AVX-512, and may emulate it
+        has_instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return has_instructions and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -137,17 +147,17 @@ def prepare(network: nn.Module, arithmetic: Arithmetic, device: torch.device) ->
     Raises:
         RecipeError: the device does not have the arithmetic; a run may have begun on another machine.
     """
-    if arithmetic.precision == "bfloat16" and not _has_short(device):
+    if arithmetic.precision == "bfloat16" and not _has_bfloat16(device):
         raise RecipeError(
             f"precision is bfloat16, for which this {device.type} has no instructions; set precision=float32, or "
             "go on with a run in bfloat16 where it began"
         )
     if arithmetic.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if arithmetic.fused:
+    if device.type == "cpu" and arithmetic.fused:
         fuse(network)
-        if arithmetic.precision == "bfloat16":
-            hasten_depthwise(network)
+    if device.type == "cpu" and arithmetic.precision == "bfloat16":
+        hasten_depthwise(network)
 
 
 def autocast(arithmetic: Arithmetic, device: torch.device) -> torch.autocast:

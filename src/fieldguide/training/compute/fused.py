@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fieldguide.layers import ConvNormAct
 
@@ -45,17 +44,21 @@ def _forward(layers: ConvNormAct, images: Tensor) -> Tensor:
     conv, norm, clamped = layers.conv, layers.norm, _range_of(layers)
     assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and clamped
     if not _takes_own_statistics(norm):
-        return cast("Tensor", type(layers).forward(layers, images))  # type: ignore[no-untyped-call]
+        return _unfused(layers, images)
     if _widens(conv) and images.numel() >= _PLACES * images.shape[1] ** 2:
         short = images.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else images
         return _widen(short, conv.weight, norm, clamped)
     maps = conv(images)
     if not _has_spread(maps):
-        return F.relu(norm(maps))  # the norm says what is wrong
+        return _unfused(layers, images)  # the norm says what is wrong
     assert norm.num_batches_tracked is not None
     norm.num_batches_tracked.add_(1)
     normalise: Callable[..., Tensor] = _NormAct.apply
     return normalise(maps, norm.weight, norm.bias, norm, clamped)
+
+
+def _unfused(layers: ConvNormAct, images: Tensor) -> Tensor:
+    return cast("Tensor", type(layers).forward(layers, images))  # type: ignore[no-untyped-call]
 
 
 def _takes_own_statistics(norm: nn.BatchNorm2d) -> bool:

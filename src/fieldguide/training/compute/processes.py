@@ -204,7 +204,7 @@ class SeveralProcesses:
                 raise
             raise TrainingError(
                 f"process {self.rank} of {self.count} lost another one, which was killed or failed; see what was "
-                "said of it, and go on with --resume by as many processes"
+                "said of it, and go on with --resume"
             ) from error
 
 

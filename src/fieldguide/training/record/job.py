@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fieldguide.data import ImageSet, open_images
+from fieldguide.data.preprocess import Fit
 from fieldguide.errors import TrainingError
-from fieldguide.guide_format import RUN
+from fieldguide.guide_format import FACTS, RUN
 from fieldguide.paths import expand, found_anywhere
 from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
@@ -50,7 +51,7 @@ class Job:
     model: str
     weights: str | None = None
     size_px: int | None = None
-    fit: Any = None
+    fit: Fit | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     recipe_name: str
     recipe: Mapping[str, Setting]
@@ -155,17 +156,18 @@ def load_job(target: Path, *, without_labels: bool = False) -> Job:
     """
     values = read_job(target)
     if values is None:
-        if (target / "guide.json").exists():
+        if (target / FACTS).exists():
             raise TrainingError(f"{target} is finished: it is a guide; try: fieldguide evaluate {target} PHOTOS")
         raise TrainingError(
             f"{target} holds no unfinished run; expected the folder that 'fieldguide "
             f"{'pretrain' if without_labels else 'train'} -o' names"
         )
     version = values.pop("format_version", None)
-    known = {f.name for f in fields(Job)}
-    if version != FORMAT_VERSION or set(values) != known:
+    odd = sorted(set(values) ^ {f.name for f in fields(Job)})
+    if version != FORMAT_VERSION or odd:
+        found = f"of format {version}" if version != FORMAT_VERSION else f"with other orders ({', '.join(odd)})"
         raise TrainingError(
-            f"{target} holds a run of format {version}; this fieldguide takes up runs of format {FORMAT_VERSION}: "
+            f"{target} holds a run {found}; this fieldguide takes up runs of format {FORMAT_VERSION}: "
             f"remove {target / RUN} and start it again, or go on with the version that began it"
         )
     job = Job(**values)
