@@ -50,6 +50,13 @@ def test_a_teacher_is_learnt_from(colours, saved_guide):
         fg.find_lr(colours, **how, teachers="a.guide")
 
 
+def test_too_few_steps_are_refused_and_so_is_a_negative_seed():
+    with pytest.raises(ValueError, match="steps is 1; it must be 2 or more"):
+        fg.find_lr(some_digits(), model="mlp", steps=1)
+    with pytest.raises(ValueError, match="seed is -1; it must be 0 or more"):
+        fg.find_lr(some_digits(), model="mlp", seed=-1)
+
+
 def test_the_learning_rate_itself_is_refused():
     with pytest.raises(RecipeError, match=r"lr is 0\.1, but learning rates are what is tried here; leave it out"):
         fg.find_lr(some_digits(), model="mlp", settings={"lr": 0.1})

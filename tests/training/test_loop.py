@@ -21,11 +21,11 @@ from fieldguide.data import Preprocess
 from fieldguide.errors import StoppedError, TrainingError
 from fieldguide.training.compute.arithmetic import choose_arithmetic
 from fieldguide.training.compute.processes import OneProcess
-from fieldguide.training.judge import at_once, is_better, judge_pictures
+from fieldguide.training.judge import evaluation_batch_size, is_better, judge_pictures
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Learning
 from fieldguide.training.network import Classifier
-from fieldguide.training.order import share_out
+from fieldguide.training.order import shared_batch_size
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.pictures import load_pictures
 from fieldguide.training.recipe import Recipe
@@ -94,7 +94,7 @@ def steps_of(made, count):
     made.set_modes()
     stage, losses = made.stage(0), []
     for step, pictures in made.batches(range(count)):
-        made.schedule.set(step, [])
+        made.schedule.set_lr(step, [])
         losses.append(float(made.learn(step, stage, pictures)))
     return losses
 
@@ -185,7 +185,7 @@ def test_of_as_many_right_the_lower_loss_is_better():
 
 
 def test_of_large_pictures_fewer_are_judged_at_once():
-    assert [at_once(size_px) for size_px in (8, 64, 128, 224, 1024)] == [256, 256, 64, 20, 8]
+    assert [evaluation_batch_size(size_px) for size_px in (8, 64, 128, 224, 1024)] == [256, 256, 64, 20, 8]
 
 
 def test_a_part_of_an_epoch_is_a_row_too():
@@ -230,17 +230,17 @@ def test_every_optimiser_and_schedule_runs(kind, schedule):
 
 
 def test_batches_are_shared_out_evenly():
-    assert share_out(Recipe(batch_size=24), 100, 4) == 24
-    assert share_out(Recipe(batch_size=64, accumulate=2), 27, 2) == 24
+    assert shared_batch_size(Recipe(batch_size=24), 100, 4) == 24
+    assert shared_batch_size(Recipe(batch_size=64, accumulate=2), 27, 2) == 24
     message = "batch_size is 10, which can't be shared out to 2 processes in 2 parts each; make it a multiple of 4"
     with pytest.raises(TrainingError, match=message):
-        share_out(Recipe(batch_size=10, accumulate=2), 100, 2)
+        shared_batch_size(Recipe(batch_size=10, accumulate=2), 100, 2)
     message = (
         r"3 photos can't be shared out to 4 parts of a batch \(1 processes, accumulate=4\); set accumulate=1, or "
         "start fewer processes"
     )
     with pytest.raises(TrainingError, match=message):
-        share_out(Recipe(batch_size=64, accumulate=4), 3, 1)
+        shared_batch_size(Recipe(batch_size=64, accumulate=4), 3, 1)
 
 
 def test_a_state_survives_json_to_the_bit():

@@ -70,7 +70,7 @@ def test_the_rate_of_fixup_s_numbers_stays_a_tenth_as_it_falls():
     optimiser = make_optimiser(network, recipe)
     schedule = Schedule(optimiser, recipe, total_steps=10, steps_per_epoch=5)
     for step in (0, 5, 9):
-        highest = schedule.set(step, [])
+        highest = schedule.set_lr(step, [])
         rates = sorted({group["lr"] for group in optimiser.param_groups})
         assert rates == pytest.approx([highest / 10, highest])
 

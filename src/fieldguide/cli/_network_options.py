@@ -106,6 +106,11 @@ def flag(parameter: str) -> str:
     return own.get(parameter, f"--{parameter.replace('_', '-')}")
 
 
+def named_after(data: str, suffix: str) -> Path:
+    """Return the result's place where none was named: here, by the name of the data."""
+    return Path(f"{Path(data).name.removesuffix('.zip').strip('.') or Path.cwd().name}{suffix}")
+
+
 def given_options(context: typer.Context) -> set[str]:
     """Return the names of the parameters that were given on the command line."""
     return {n for n in context.params if str(context.get_parameter_source(n)).endswith("COMMANDLINE")}

@@ -59,7 +59,7 @@ def epoch_table(*, wanted: bool = True, tensorboard: Path | None = None) -> "Ite
         tensorboard: a folder to write the epochs to, too.
     """
     printed = False
-    write = _tensorboard_writer(tensorboard) if tensorboard else None
+    logs = _EventFiles(tensorboard) if tensorboard else None
 
     def show(epoch: "Epoch") -> None:
         nonlocal printed
@@ -68,30 +68,39 @@ def epoch_table(*, wanted: bool = True, tensorboard: Path | None = None) -> "Ite
         printed = True
         if wanted:
             print("".join(f"{text(epoch):>{width}}" for _, width, text in _COLUMNS), flush=True)
-        if write:
-            write(epoch)
+        if logs:
+            logs.write(epoch)
 
-    yield show
+    try:
+        yield show
+    finally:
+        if logs:
+            logs.close()
     if wanted and printed:
         print()
 
 
-def _tensorboard_writer(folder: Path) -> "Callable[[Epoch], None]":
-    """Return a function that writes an epoch's numbers to TensorBoard's event files."""
-    from dataclasses import asdict
+class _EventFiles:
+    """TensorBoard's event files in a folder."""
 
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise typer.BadParameter(
-            "--tensorboard needs tensorboard, which is not installed; pip install 'fieldguide[tensorboard]'"
-        ) from error
-    writer = SummaryWriter(folder)
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise typer.BadParameter(
+                "--tensorboard needs tensorboard, which is not installed; pip install 'fieldguide[tensorboard]'"
+            ) from error
+        self._writer = SummaryWriter(folder)
 
-    def write(epoch: "Epoch") -> None:
+    def write(self, epoch: "Epoch") -> None:
+        """Write an epoch's numbers."""
+        from dataclasses import asdict
+
         for name, value in asdict(epoch).items():
             if value is not None and name not in ("epoch", "step"):
-                writer.add_scalar(name, value, epoch.step)
-        writer.flush()
+                self._writer.add_scalar(name, value, epoch.step)
+        self._writer.flush()
 
-    return write
+    def close(self) -> None:
+        """End the writer's thread."""
+        self._writer.close()

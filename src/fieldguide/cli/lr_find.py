@@ -18,6 +18,10 @@ from fieldguide.cli._network_options import (
     Settings,
     Teachers,
     Width,
+    changed_settings,
+    given_options,
+    model_arguments,
+    refuse_of_others,
 )
 from fieldguide.cli._options import AsJson, DataRoot, Fit, Size
 
@@ -52,7 +56,6 @@ def lr_find(
     from dataclasses import asdict
 
     from fieldguide.cli._console import print_json, print_table, progress_bars
-    from fieldguide.cli._network_options import changed_settings, given_options, model_arguments, refuse_of_others
     from fieldguide.paths import check_place, written_whole
     from fieldguide.report import check_picture_name, draw_range_test
     from fieldguide.training.find_lr import find_lr

@@ -21,6 +21,7 @@ from fieldguide.cli._network_options import (
     changed_settings,
     given_options,
     model_arguments,
+    named_after,
     refuse_beside_resume,
 )
 from fieldguide.cli._options import AsJson, DataRoot, FitChoice, Size, Strict
@@ -81,7 +82,7 @@ def pretrain(
     from fieldguide.training.pretraining import resume_pretraining
 
     start = time.perf_counter()
-    target = resume or output or _named_after(photos)
+    target = resume or output or named_after(photos, ".backbone")
     with watching(checkpoint_every, tensorboard, quiet=as_json) as how:
         if resume is not None:
             pretrained = resume_pretraining(resume, **how)
@@ -101,11 +102,6 @@ def pretrain(
                 **how,
             )
     _print_pretrained(pretrained, target, time.perf_counter() - start, as_json=as_json)
-
-
-def _named_after(photos: str) -> Path:
-    """Return the backbone's place where none was named: here, by the name of the photos."""
-    return Path(f"{Path(photos).name.removesuffix('.zip').strip('.') or Path.cwd().name}.backbone")
 
 
 def _print_pretrained(pretrained: "Pretrained", target: Path, seconds: float, *, as_json: bool) -> None:

@@ -31,6 +31,7 @@ from fieldguide.cli._network_options import (
     given_options,
     in_panel,
     model_arguments,
+    named_after,
     refuse_beside_resume,
     refuse_of_others,
 )
@@ -112,7 +113,7 @@ def train(
     if not given & {"data", "resume"}:
         raise typer.BadParameter("none are named; pass a folder of them, or --resume RUN", context, None, "photos")
     start = time.perf_counter()
-    target = resume or output or _named_after(data)
+    target = resume or output or named_after(data, ".guide")
     photos: dict[str, Any] = {
         "size_px": size,
         "fit": fit,
@@ -149,11 +150,6 @@ def train(
                     else begin(seed=number, output=place, again=seeds > 1, **watched)
                 )
     print_guides(guides, time.perf_counter() - start, as_json=as_json)
-
-
-def _named_after(data: str) -> Path:
-    """Return the guide's place where none was named: here, by the name of the data."""
-    return Path(f"{Path(data).name.removesuffix('.zip').strip('.') or Path.cwd().name}.guide")
 
 
 def _places(target: Path, seed: int, seeds: int) -> dict[int, Path]:

@@ -82,10 +82,13 @@ def find_lr(
 
     Raises:
         RecipeError: a setting is not allowed, or is the learning rate.
+        ValueError: there are too few steps, or the seed is negative.
         DataError, GuideError, TrainingError, WeightsError: as of :func:`train_network` and
             :func:`finetune`.
     """
     settings = settings or {}
+    if steps < 2:
+        raise ValueError(f"steps is {steps}; it must be 2 or more")
     if "lr" in settings:
         raise RecipeError(f"lr is {settings['lr']}, but learning rates are what is tried here; leave it out")
     processes = find_processes()

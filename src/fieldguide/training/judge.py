@@ -33,7 +33,7 @@ def judge_pictures(
         processes: that share the work.
         at_most: so many of them, evenly chosen; None for all.
     """
-    chosen = evenly(pictures, at_most)
+    chosen = evenly_spaced(pictures, at_most)
     probs = probs_on(network, pictures, lesson, processes, chosen=chosen)
     return processes.once(lambda: evaluate(probs, pictures.labels[chosen], lesson.class_names))
 
@@ -47,17 +47,17 @@ def probs_on(
     chosen: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float32]:
     """Return what a network says of chosen pictures (n,), or of all: probabilities (n, K); as `judge_pictures`."""
-    chosen = evenly(pictures, None) if chosen is None else chosen
+    chosen = evenly_spaced(pictures, None) if chosen is None else chosen
     return softmax(outputs_on(network, pictures, lesson, processes, chosen=chosen, width=len(lesson.class_names)))
 
 
-def evenly(pictures: Pictures, at_most: int | None) -> npt.NDArray[np.int64]:
+def evenly_spaced(pictures: Pictures, at_most: int | None) -> npt.NDArray[np.int64]:
     """Return the indices of so many pictures, evenly chosen; of all, where they are no more."""
     count = min(len(pictures), at_most or len(pictures))
     return np.linspace(0, len(pictures) - 1, count).round().astype(np.int64)
 
 
-def at_once(size_px: int) -> int:
+def evaluation_batch_size(size_px: int) -> int:
     """Return how many pictures are evaluated together: the larger they are, the fewer, for memory's sake."""
     return max(_FEWEST, min(_MOST, _PIXELS_AT_ONCE // size_px**2))
 
@@ -73,7 +73,7 @@ def outputs_on(
 ) -> npt.NDArray[np.float32]:
     """Return what a network makes, (n, width), of chosen pictures (n,); see :func:`judge_pictures`."""
     own = chosen[processes.rank :: processes.count]
-    size = at_once(lesson.size_px)
+    size = evaluation_batch_size(lesson.size_px)
     batches = [own[i : i + size] for i in range(0, len(own), size)]
     network.eval()
     rows = [torch.zeros((0, width), device=processes.device)]

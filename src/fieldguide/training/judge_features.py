@@ -9,7 +9,7 @@ from torch import nn
 from fieldguide.evaluate import evaluate, neighbour_probs
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.processes import Processes
-from fieldguide.training.judge import evenly, outputs_on
+from fieldguide.training.judge import evenly_spaced, outputs_on
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.logistic_regression import fit_head
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos
@@ -47,7 +47,7 @@ def judge_features(
     if held_out is None or len(set(known.labels.tolist())) < 2:
         return None
     names = photos.everything.class_names
-    looked_up, judged = evenly(known, _KNOWN), evenly(held_out, _JUDGED)
+    looked_up, judged = evenly_spaced(known, _KNOWN), evenly_spaced(held_out, _JUDGED)
     labels, truth = known.labels[looked_up], held_out.labels[judged]
 
     def accuracies(body: nn.Module) -> dict[str, float]:

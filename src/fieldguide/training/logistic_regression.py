@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fieldguide.head import LinearHead
 from fieldguide.progress import Progress, silent
+from fieldguide.training.class_weights import class_weights
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -82,7 +83,7 @@ def fit_head(
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(f"labels go from {labels.min()} to {labels.max()}; expected 0 to {num_classes - 1}")
     values = np.ascontiguousarray(features, dtype=np.float32)
-    weights = _balancing_weights(labels, num_classes) if balanced else np.ones(count, np.float32)
+    weights = class_weights(labels, num_classes)[labels] if balanced else np.ones(count, np.float32)
     with _blas_threads(min(count, _num_cv_photos(num_classes)) * values.shape[1] * num_classes):
         trials = _try_strengths(values, labels, weights, num_classes, on_progress)
     strength = min(trials, key=lambda t: t.log_loss).strength if trials else _UNTRIED
@@ -92,13 +93,6 @@ def fit_head(
         solution = problem.solve(strength, problem.start(), _FULL_TOLERANCE)
     on_progress("head", 1, 1)
     return FittedHead(problem.head(solution), strength, tuple(trials))
-
-
-def _balancing_weights(labels: Labels, num_classes: int) -> Floats:
-    """Weigh each photo by the inverse of its class's frequency; the mean weight is 1."""
-    counts = np.bincount(labels, minlength=num_classes)
-    present = np.count_nonzero(counts)
-    return (len(labels) / (present * counts[labels])).astype(np.float32)
 
 
 @dataclass(frozen=True)

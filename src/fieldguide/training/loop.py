@@ -22,7 +22,7 @@ from fieldguide.training.lesson import Lesson
 from fieldguide.training.network import set_modes
 from fieldguide.training.objective import Objective
 from fieldguide.training.optimiser import average_weights, make_optimiser
-from fieldguide.training.order import Order, share_out
+from fieldguide.training.order import Order, shared_batch_size
 from fieldguide.training.record.checkpoint import BEST, LAST, Checkpoint, flatten_optimiser, restore_optimiser
 from fieldguide.training.record.history import Epoch, OnEpoch, ignore_epoch
 from fieldguide.training.record.keeper import Keeper
@@ -61,7 +61,7 @@ class Learning:
         if self.recipe.compile:
             self.forward = torch.compile(self.forward)
         self.optimiser = make_optimiser(self.network, self.recipe)
-        batch_size = share_out(self.recipe, len(lesson.pictures), processes.count)
+        batch_size = shared_batch_size(self.recipe, len(lesson.pictures), processes.count)
         self.order = Order(lesson.pictures.labels, batch_size, lesson.seed, self.recipe.balance)
         self.total_steps = self.order.steps_in(self.recipe.epochs)
         self.schedule = Schedule(
@@ -98,7 +98,7 @@ class Learning:
                 previous, stage = stage, self.stage(step)
                 if stage != previous:
                     self._strengthen(stage)
-                rate = self.schedule.set(step, self._validation_losses())
+                rate = self.schedule.set_lr(step, self._validation_losses())
                 losses.append(self.learn(step, stage, pictures))
                 self.state.step = step + 1
                 ends_epoch, stops, keeps = self._ends_epoch(step), False, False

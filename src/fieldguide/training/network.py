@@ -17,6 +17,7 @@ from fieldguide.head import LinearHead
 from fieldguide.introspection import create_on_meta, input_shape_of
 from fieldguide.layers import zero_branches
 from fieldguide.models import MODELS, TIMM_PREFIX, TORCHVISION_PREFIX, create_model
+from fieldguide.training.photos.augment import SMALL_PX
 from fieldguide.training.recipe import Recipe, Setting, read_setting
 from fieldguide.training.schedule import stage_of
 from fieldguide.weights import Backbone, load_backbone
@@ -24,7 +25,6 @@ from fieldguide.weights.backbone import is_folder
 from fieldguide.weights.own_weights import IMAGENET_MEAN, IMAGENET_STD
 from fieldguide.weights.tensors import Weights
 
-SMALL_PX = 64  # pictures up to this side are taken as they are, by networks in their form for small input
 _SMALL_SIZES = (16, 32, 64)  # that smaller pictures are enlarged to, for networks that take none so small
 _LOOKED_AT = 16  # photos, to learn what the set's pictures are like
 _REGULARISATION = {"dropout": "dropout", "drop_path_rate": "stochastic depth"}  # settings that lie in the network
@@ -145,8 +145,8 @@ def look_at(images: ImageSet) -> tuple[int, bool]:
             continue
         sizes.add(picture.size)
         are_grey.append(photo.ndim == 2 if isinstance(photo, np.ndarray) else _is_grey(picture))
-    side = next(iter(sizes)) if len(sizes) == 1 else (0, 1)
-    return (side[0] if side[0] == side[1] else 0), bool(are_grey) and all(are_grey)
+    width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
+    return (width if width == height else 0), bool(are_grey) and all(are_grey)
 
 
 def _is_grey(picture: Any) -> bool:  # noqa: ANN401 - a PIL image

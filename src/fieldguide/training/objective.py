@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fieldguide.training.class_weights import class_weights
 from fieldguide.training.recipe import Recipe
 
 
@@ -85,14 +86,6 @@ class Objective:
             reduction="none",
         )
         return losses.mean() / self._labelled_share
-
-
-def class_weights(labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.float32]:
-    """Return a weight for each class, (K,), by the inverse of how often it comes; a photo's mean weight is 1."""
-    counts = np.bincount(labels[labels >= 0], minlength=num_classes)
-    present = np.count_nonzero(counts)
-    weights: npt.NDArray[np.float64] = counts.sum() / (present * np.maximum(counts, 1))
-    return weights.astype(np.float32)
 
 
 def distillation_loss(logits: Tensor, teacher_log_probs: Tensor, *, temperature: float, hard: bool) -> Tensor:

@@ -75,7 +75,7 @@ def _equal_shares(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return shares
 
 
-def share_out(recipe: Recipe, num_photos: int, num_processes: int) -> int:
+def shared_batch_size(recipe: Recipe, num_photos: int, num_processes: int) -> int:
     """Return the batch size: the recipe's or, of fewer photos, what they make; each process's parts are equal.
 
     Raises:

@@ -21,7 +21,6 @@ from fieldguide.training.record.history import to_csv, verdict
 from fieldguide.training.record.job import Job
 from fieldguide.training.same_orders import orders
 from fieldguide.training.train import train
-from fieldguide.weights import load_backbone
 
 _JUDGED_OF_OWN = 2000  # photos it learnt from, to tell over- from underfitting
 
@@ -36,7 +35,8 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
         network: that came out of it.
         on_progress: called as photos are done.
     """
-    job, learning, made = run.job, run.learning, list[Guide]()
+    job, learning = run.job, run.learning
+    made: list[Guide] = []
     own = judge_pictures(network, run.photos.labelled, learning.lesson, learning.processes, at_most=_JUDGED_OF_OWN)
     comparison = _comparison(run, network)
 
@@ -48,11 +48,7 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
     if made:
         return made[0]
     is_frozen = told.facts["training"].get("comparison", {}).get("kept") == FROZEN
-    backbone = (
-        load_backbone(job.model, weights=job.weights, size_px=job.size_px, fit=job.fit)
-        if is_frozen
-        else to_backbone(network.body, run.plan)
-    )
+    backbone = job.load_backbone() if is_frozen else to_backbone(network.body, run.plan)
     return replace(told, embedder=Embedder(backbone, engine=job.engine))
 
 
@@ -69,24 +65,8 @@ def _make_guide(
     run: Run, network: Classifier, own: Evaluation, comparison: dict[str, Any] | None, on_progress: Progress
 ) -> Guide:
     """Make the guide, and judge it; ``own`` is how the network did on photos that it learnt from."""
-    job, photos, learning = run.job, run.photos, run.learning
-    best = learning.state.best
-    training: dict[str, Any] = {
-        **orders(job),
-        "recipe_name": job.recipe_name,
-        "arithmetic": dict(job.arithmetic),
-        "steps": learning.state.step,
-        "seconds": round(learning.state.seconds, 2),
-        "teachers": [
-            {"guide": path, "fingerprint": fingerprint}
-            for path, fingerprint in zip(job.teachers, job.teacher_fingerprints, strict=True)
-        ],
-        "num_unlabelled": int((photos.learnt.labels == NO_LABEL).sum()),
-        "num_validation": len(photos.validation) if photos.validation else 0,
-        "validation_top1": best[0] if best else None,
-        "own_top1": own.top1,
-    }
-    history = learning.state.history
+    job, photos = run.job, run.photos
+    training, history = _training_facts(run, own), run.learning.state.history
     records = {"history.csv": to_csv(history), "curves.png": draw_curves([asdict(epoch) for epoch in history])}
     if comparison is not None:
         training["comparison"] = comparison
@@ -102,7 +82,7 @@ def _make_guide(
     embedding = guide.embedder.embed(photos.held_out, on_progress, strict=job.strict)
     wanted = np.ones(len(embedding.digests), np.bool_)
     evaluation = guide.judge(photos.held_out, photos.held_out.labels, embedding, wanted)
-    on_others = evaluation.top1 if evaluation else best[0] if best else None
+    on_others = evaluation.top1 if evaluation else training["validation_top1"]
     training["verdict"] = verdict(own.top1, on_others, history, from_nothing=comparison is None)
     seen_labels, held_out_labels = photos.seen_labels, photos.held_out.labels[embedding.indices]
     facts = {
@@ -121,6 +101,26 @@ def _make_guide(
     }
     records |= evaluation.files() if evaluation else {}
     return replace(guide, facts=facts, records=records, evaluation=evaluation)
+
+
+def _training_facts(run: Run, own: Evaluation) -> dict[str, Any]:
+    """Return what a guide says of how it was trained; ``own`` is of photos that it learnt from."""
+    job, photos, state = run.job, run.photos, run.learning.state
+    return {
+        **orders(job),
+        "recipe_name": job.recipe_name,
+        "arithmetic": dict(job.arithmetic),
+        "steps": state.step,
+        "seconds": round(state.seconds, 2),
+        "teachers": [
+            {"guide": path, "fingerprint": fingerprint}
+            for path, fingerprint in zip(job.teachers, job.teacher_fingerprints, strict=True)
+        ],
+        "num_unlabelled": int((photos.learnt.labels == NO_LABEL).sum()),
+        "num_validation": len(photos.validation) if photos.validation else 0,
+        "validation_top1": state.best[0] if state.best else None,
+        "own_top1": own.top1,
+    }
 
 
 def _frozen_guide(

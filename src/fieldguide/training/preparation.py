@@ -21,8 +21,8 @@ from fieldguide.training.finetuning import pretrained_network, solve_head
 from fieldguide.training.judge import probs_on
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Learning
-from fieldguide.training.network import SMALL_PX, Classifier, Plan, build_network, look_at, plan_network, set_modes
-from fieldguide.training.photos.augment import Augmentation
+from fieldguide.training.network import Classifier, Plan, build_network, look_at, plan_network, set_modes
+from fieldguide.training.photos.augment import SMALL_PX, Augmentation
 from fieldguide.training.photos.lesson_photos import LessonPhotos, gather_photos
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos
 from fieldguide.training.recipe import Recipe
@@ -31,7 +31,7 @@ from fieldguide.training.record.job import Job
 from fieldguide.training.record.keeper import Keeper
 from fieldguide.training.seeds import Purpose, seed_of
 from fieldguide.training.teacher import GuideTeacher, guide_fingerprint, load_teachers
-from fieldguide.weights import Backbone, load_backbone
+from fieldguide.weights import Backbone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +218,7 @@ def _pretrained(job: Job) -> Backbone | None:
             )
         if recipe.zero_init:
             raise RecipeError("zero_init is true, but a pretrained network has learnt its branches; leave it out")
-        return load_backbone(job.model, weights=job.weights, size_px=job.size_px, fit=job.fit)
+        return job.load_backbone()
     if recipe.freeze != "none" or recipe.batch_norm == "frozen":
         setting = "batch_norm is frozen" if recipe.freeze == "none" else f"freeze is {recipe.freeze}"
         raise RecipeError(f"{setting}, but a network from nothing has nothing worth freezing; add --finetune")

@@ -59,8 +59,9 @@ def taken_up(job: Job, target: Path) -> Job:
 def _refuse_difference(target: Path, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Raise a TrainingError that names the first difference, of what is known of both."""
     told, known = (_flat(json.loads(json.dumps(values))) for values in (wanted, found))
+    comparable = found.keys() | found.get("recipe", {}).keys()
     for name in {**known, **told}:
-        if name.partition(" ")[0] in found.keys() | found.get("recipe", {}) and known.get(name) != told.get(name):
+        if name.partition(" ")[0] in comparable and known.get(name) != told.get(name):
             raise TrainingError(
                 f"{target} is of {name} {_said(known.get(name))}, and is now to be of {_said(told.get(name))}; "
                 "choose another --output, or remove what is there"

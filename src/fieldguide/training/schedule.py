@@ -33,7 +33,7 @@ class Schedule:
             group["initial_lr"] = group["lr"] = recipe.lr
         self._by_step = self._make_scheduler(total_steps)
 
-    def set(self, step: int, validation_losses: Sequence[float]) -> float:
+    def set_lr(self, step: int, validation_losses: Sequence[float]) -> float:
         """Set the rates of a step, from 0, and return the highest one.
 
         Args:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fieldguide.errors import RecipeError
 from fieldguide.training.compute.depthwise import hasten_depthwise
@@ -52,7 +52,7 @@ def choose_arithmetic(
     """Return the fastest arithmetic; on a CPU a few steps of each tell. The network is left as it was.
 
     Args:
-        network: images -> a tensor of any shape, or several.
+        network: images -> a tensor of any shape.
         images_shape: (N, C, H, W) of a step; fewer images are measured where they are large.
         device: that it will run on.
         precision: ``"auto"``, or the one to take: float32 is then computed as torch does everywhere.
@@ -123,16 +123,10 @@ def _step(
         own.zero_grad()
         with autocast(arithmetic, device):
             outputs = own(images)
-        _total(outputs).backward()  # type: ignore[no-untyped-call]
+        outputs.float().square().mean().backward()
 
     step()
     return step
-
-
-def _total(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
-    return torch.stack(
-        [o.float().square().mean() for o in ((outputs,) if isinstance(outputs, Tensor) else outputs)]
-    ).sum()
 
 
 def _seconds(step: Callable[[], None]) -> float:

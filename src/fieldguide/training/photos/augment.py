@@ -21,6 +21,7 @@ from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import Stage
 from fieldguide.training.seeds import Purpose, generator, seed_of
 
+SMALL_PX = 64  # pictures up to this side are taken as they are, by networks in their form for small input
 _MARGIN = 8 / 7  # of the pictures' side to the images', where crops are taken: 256 for 224
 _RAND_AUGMENT_OPS = 2
 _ASPECT = (3 / 4, 4 / 3)  # of random crops (Szegedy et al., 2014, section 6)
@@ -28,7 +29,7 @@ _ASPECT = (3 / 4, 4 / 3)  # of random crops (Szegedy et al., 2014, section 6)
 
 def picture_size(recipe: Recipe, size_px: int) -> int:
     """Return the side of the pictures that images of ``size_px`` are cropped from: larger for random crops."""
-    return round(size_px * _MARGIN) if recipe.min_scale < 1 and size_px > 64 else size_px
+    return round(size_px * _MARGIN) if recipe.min_scale < 1 and size_px > SMALL_PX else size_px
 
 
 class Augmentation:

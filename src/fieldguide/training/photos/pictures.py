@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 _AHEAD = 256  # photos decoded before they are asked for
 _AT_ONCE = 16  # photos a thread looks at before it hands over: small pictures take less time than a handover
-_SMALL_PX = 64  # up to which threads only wait for each other: Python's part of the work outweighs the decoder's
+_NO_THREADS_UP_TO_PX = (
+    64  # up to which threads only wait for each other: Python's part of the work outweighs the decoder's
+)
 _SHARE_OF_MEMORY = 0.25  # that pictures may take; more are decoded anew in each epoch
 Pixels = npt.NDArray[np.uint8]
 
@@ -135,7 +137,7 @@ def load_pictures(
         return [_look(images, index, None if is_ready else preprocess, strict) for index in stretch]
 
     starts = range(0, len(images), _AT_ONCE)
-    alone = is_ready or side <= _SMALL_PX
+    alone = is_ready or side <= _NO_THREADS_UP_TO_PX
     looks = map(look, starts) if alone else in_threads(look, starts, ahead=_AHEAD // _AT_ONCE)
     held = np.empty((len(images) if fits and not is_ready else 0, side, side, channels), np.uint8)
     found = Pictures(images, preprocess, np.zeros(0, np.int64), [], None)

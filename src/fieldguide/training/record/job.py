@@ -12,7 +12,7 @@ from fieldguide.guide_format import FACTS, RUN
 from fieldguide.paths import expand, found_anywhere
 from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
-from fieldguide.weights.backbone import is_folder
+from fieldguide.weights.backbone import Backbone, is_folder, load_backbone
 
 FORMAT_VERSION = 3
 
@@ -68,6 +68,14 @@ class Job:
         """Return the recipe."""
         return Recipe().changed(self.recipe)
 
+    def load_backbone(self) -> Backbone:
+        """Load the backbone to fine-tune.
+
+        Raises:
+            WeightsError: its weights can't be had.
+        """
+        return load_backbone(self.model, weights=self.weights, size_px=self.size_px, fit=self.fit)
+
     def open_images(self, opener: Callable[..., ImageSet] = open_images) -> ImageSet:
         """Open the set of a run that is taken up again, under the name that it had.
 
@@ -105,6 +113,7 @@ def new_job(
     arguments: Mapping[str, Any] | None = None,
     teachers: Sequence[str | Path] = (),
     data_root: str | Path | None = None,
+    seed: int = 0,
     **orders: Any,  # noqa: ANN401 - each as Job has it
 ) -> Job:
     """Return the orders of a run that is to begin, of what its caller was given.
@@ -118,14 +127,19 @@ def new_job(
         arguments: of the network's factory.
         teachers: paths of the guides to learn from.
         data_root: where a named set's files are.
+        seed: of all chance.
         orders: the others of :class:`Job`.
 
     Raises:
         RecipeError: a setting is not allowed.
         TypeError: teachers is a single path.
+        ValueError: the seed is negative.
     """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or more")
     return Job(
         kind=kind,
+        seed=seed,
         data="" if isinstance(data, ImageSet) else str(data),
         data_root=None if data_root is None else str(data_root),
         weights=None if weights is None else str(weights),
