@@ -40,7 +40,7 @@ def _print_seeds(guides: "dict[Path, Guide]") -> None:
     """Print the accuracy of each seed, their mean and their spread."""
     import statistics
 
-    from fieldguide.cli._console import percent, print_table
+    from fieldguide.cli._console import print_table
 
     top1 = [guide.facts["metrics"]["top1"] for guide in guides.values() if guide.facts.get("metrics")]
     rows = [(str(path), percent((guide.facts.get("metrics") or {}).get("top1"))) for path, guide in guides.items()]
@@ -54,7 +54,7 @@ def _print_seeds(guides: "dict[Path, Guide]") -> None:
 
 def _print_guide(guide: "Guide", target: Path) -> None:
     """Print what it learnt from, how good it is, and what was left out."""
-    from fieldguide.cli._console import note, print_skipped
+    from fieldguide.cli._console import print_skipped
     from fieldguide.cli._report import print_evaluation, print_metrics
     from fieldguide.data import SkippedPhoto
 

@@ -235,7 +235,7 @@ def arithmetic_of(job: Job, network: nn.Module, plan: Plan, processes: Processes
         network,
         (size, plan.preprocess.channels, side, side),
         processes.device,
-        precision=recipe.precision,
+        precision="float32" if recipe.deterministic and recipe.precision == "auto" else recipe.precision,
         fuses=not recipe.compile and processes.count == 1,
         set_modes=partial(set_modes, recipe=recipe),
     )

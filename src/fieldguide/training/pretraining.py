@@ -100,7 +100,7 @@ def pretrain(
         size_px: side of the pictures; by default that of small pictures of one size, else the network's own.
         fit: ``crop``, ``pad`` or ``squash``.
         arguments: of the model's factory, such as ``{"width": 0.5}``.
-        seed: of all chance. Two runs of one seed on one machine give the same bits.
+        seed: of all chance. Two runs of one seed and one arithmetic give the same bits on one machine.
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
         checkpoint_s: seconds between checkpoints.

@@ -109,7 +109,9 @@ class Recipe:
         "auto", "of the arithmetic; auto takes the faster one, measured at the start"
     )
     compile: bool = _setting(False, "compile the network first: a minute or two once, some speed in every step")
-    deterministic: bool = _setting(False, "refuse operations that give other bits each time (a GPU has some)")
+    deterministic: bool = _setting(
+        False, "the same bits each time: plain float32, and none of a GPU's operations that differ"
+    )
 
     def __post_init__(self) -> None:
         for each in fields(self):

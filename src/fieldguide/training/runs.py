@@ -60,7 +60,7 @@ def train_network(
             recipe's ``teacher_weight``, ``temperature`` and ``hard`` say.
         unlabelled: learn from photos without a class, too, by the teachers' answers: those in no class folder,
             but for those in the val and test parts. An epoch passes them as it does the others.
-        seed: of all chance. Two runs of one seed on one machine give the same bits.
+        seed: of all chance. Two runs of one seed and one arithmetic give the same bits on one machine.
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
         engine: that the guide runs on; ``"auto"`` for the fastest here.
