@@ -79,6 +79,8 @@ def test_what_a_network_does_not_take_is_refused(digits):
         plan("resnet19", digits)
     with pytest.raises(DataError, match="lenet takes no argument 'width'; it takes num_classes, in_channels"):
         plan("lenet", digits, width=2.0)
+    with pytest.raises(DataError, match="num_classes is 5, but comes from the photos; leave it out"):
+        plan("lenet", digits, num_classes=5)
     with pytest.raises(
         DataError, match=r"mobilenet_v2 can't be built for pictures of \d+ px and \d channels: .*width.*-1"
     ):
@@ -174,6 +176,9 @@ def test_branches_begin_at_zero_where_there_are_any(digits):
     with pytest.raises(RecipeError, match=message):
         fg.train_network(digits, model="lenet", settings={"zero_init": True})
     refuse_lacking("lenet", {"zero_init": False})
+    message = "zero_init is true, but is known for our own networks, not for timm:resnet18; leave it out"
+    with pytest.raises(RecipeError, match=message):
+        refuse_lacking("timm:resnet18", {"zero_init": True})
     message = "zero_init is true, but a pretrained network has learnt its branches; leave it out"
     with pytest.raises(RecipeError, match=message):
         fg.finetune(digits, settings={"zero_init": True})
@@ -186,6 +191,8 @@ def test_fine_tuning_refuses_it_too_of_whatever_the_folder_holds(digits, tmp_pat
         RecipeError, match=r"drop_path_rate is 0\.3, but mlp has no stochastic depth; leave it out"
     ):
         fg.finetune(digits, backbone=str(tmp_path / "x"), settings={"drop_path_rate": 0.3})
+    with pytest.raises(RecipeError, match="zero_init is true, but mlp has no residual branch that ends in a norm"):
+        fg.finetune(digits, backbone=str(tmp_path / "x"), settings={"zero_init": True})
 
 
 def test_what_a_guide_could_not_hold_is_refused_before_the_first_step(digits):

@@ -38,6 +38,12 @@ def test_vectors_do_not_decay(network):
     assert len(parameter_groups(network, weight_decay=0.1, layer_decay=1.0)) == 2
 
 
+def test_what_does_not_learn_makes_no_layer_slower(network):
+    before = shares(network, 0.5)
+    network.teacher = nn.Sequential(nn.Linear(8, 2), nn.Linear(2, 2)).requires_grad_(False)
+    assert shares(network, 0.5) == before
+
+
 def test_each_layer_learns_slower_than_the_next(network):
     found = {name: scale for name, (_, scale) in shares(network, 0.5).items()}
     assert found["classifier.weight"] == found["classifier.bias"] == 1

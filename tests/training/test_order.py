@@ -33,6 +33,14 @@ def test_a_batch_depends_on_nothing_but_the_seed_and_the_step():
     assert np.random.get_state()[1].tolist() == state
 
 
+@pytest.mark.parametrize("batch_size", [4, 5])
+def test_orders_of_epochs_long_past_are_let_go(batch_size):
+    order = Order(labels_of(20), batch_size, seed=0)
+    for step in range(100):
+        order.batch(step)
+    assert len(order._epochs) <= 2
+
+
 def test_a_batch_larger_than_the_set_spans_several_epochs():
     batch = Order(labels_of(3), 8, seed=0).batch(1)
     assert len(batch) == 8 and np.bincount(batch).tolist() in ([3, 3, 2], [3, 2, 3], [2, 3, 3])

@@ -47,6 +47,12 @@ def test_the_folder_is_an_ordinary_guide(guide_and_place):
     }  # fmt: skip
 
 
+def test_deterministic_leaves_nothing_to_measurement(monkeypatch):
+    monkeypatch.setattr("fieldguide.training.compute.arithmetic._step", None)  # what is measured
+    guide = train(some_digits(100), settings={"epochs": 1, "deterministic": True})
+    assert guide.facts["training"]["arithmetic"] == {"precision": "float32", "channels_last": True, "fused": False}
+
+
 def test_it_says_how_it_was_trained(guide_and_place):
     guide, target, epochs = guide_and_place
     facts = fg.load(target).facts["training"]

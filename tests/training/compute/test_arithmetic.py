@@ -63,6 +63,21 @@ except RecipeError as error:
     ]
 
 
+def test_a_processor_that_would_emulate_bfloat16_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    network = torch.nn.Linear(1, 1)
+    with pytest.raises(RecipeError, match="for which this cpu has no instructions"):
+        prepare(network, Arithmetic(precision="bfloat16"), CPU)
+
+
+def test_what_is_fused_on_a_cpu_is_computed_as_ever_elsewhere():
+    network = fg.create_model("mobilenet_v2", num_classes=2, width=0.1).to("meta")
+    prepare(network, FUSED, torch.device("meta"))
+    assert not any("forward" in vars(layer) for layer in network.modules())
+
+
 def test_a_gpu_that_would_emulate_bfloat16_computes_in_float32(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     network = torch.nn.Linear(1, 1)

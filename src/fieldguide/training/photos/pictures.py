@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 256  # photos decoded before they are asked for
 _AT_ONCE = 16  # photos a thread looks at before it hands over: small pictures take less time than a handover
-_NO_THREADS_UP_TO_PX = (
-    64  # up to which threads only wait for each other: Python's part of the work outweighs the decoder's
-)
+_NO_THREADS_UP_TO_PX = 64  # where threads only wait for each other: Python's part outweighs the decoder's
 _SHARE_OF_MEMORY = 0.25  # that pictures may take; more are decoded anew in each epoch
 Pixels = npt.NDArray[np.uint8]
 
