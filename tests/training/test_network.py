@@ -82,12 +82,12 @@ def test_what_a_network_does_not_take_is_refused(digits):
     with pytest.raises(DataError, match="num_classes is 5, but comes from the photos; leave it out"):
         plan("lenet", digits, num_classes=5)
     with pytest.raises(
-        DataError, match=r"mobilenet_v2 can't be built for pictures of \d+ px and \d channels: .*width.*-1"
+        DataError, match=r"mobilenet_v2 can't be built for pictures of \d+ px and 1 channel: .*width.*-1"
     ):
         plan("mobilenet_v2", digits, width=-1)
     with pytest.raises(
         DataError,
-        match="lenet can't be built for pictures of 8 px and 3 channels: size_px is 8; it must be 32 or more",
+        match="lenet can't be built for pictures of 8 px and 1 channel: size_px is 8; it must be 32 or more",
     ):
         plan("lenet", digits, size_px=8)
     odd = Plan("mobilenet_v2", Preprocess(), {"width": -1.0})

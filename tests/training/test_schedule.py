@@ -18,7 +18,7 @@ def schedule(total_steps=100, steps_per_epoch=10.0, **settings):
 
 
 def rates(made, steps=range(100), losses=()):
-    return [made.set(step, losses) for step in steps]
+    return [made.set_lr(step, losses) for step in steps]
 
 
 def test_a_warm_up_rises_evenly_to_the_highest_rate():
@@ -58,7 +58,7 @@ def test_rates_depend_on_the_step_alone_and_groups_have_their_share(kind):
     fresh, _ = schedule(**settings)
     backwards = rates(fresh, range(99, -1, -1))
     assert backwards[::-1] == forwards
-    made.set(42, ())
+    made.set_lr(42, ())
     assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([forwards[42], forwards[42] / 4])
 
 
@@ -86,10 +86,10 @@ def test_a_plateau_divides_as_torch_does(history, patience):
     rule = ReduceLROnPlateau(theirs, factor=0.1, patience=patience)
     losses = HISTORIES[history]
     for count in range(len(losses) + 1):
-        assert made.set(10 * count, losses[:count]) == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-6)
+        assert made.set_lr(10 * count, losses[:count]) == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-6)
         if count < len(losses):
             rule.step(losses[count])
-    assert schedule(**settings)[0].set(77, losses) == made.set(77, losses), "it has no state"
+    assert schedule(**settings)[0].set_lr(77, losses) == made.set_lr(77, losses), "it has no state"
 
 
 @pytest.mark.parametrize("patience", [0, 1, 3])

@@ -112,8 +112,9 @@ def plan_network(
             return Plan(name, _preprocess(size, form["in_channels"], fit), form)
         except (ValueError, TypeError) as error:
             last_error = error
+    channels = f"{form['in_channels']} channel{'s' if form['in_channels'] != 1 else ''}"
     raise DataError(
-        f"{name} can't be built for pictures of {size} px and {form['in_channels']} channels: {last_error}"
+        f"{name} can't be built for pictures of {size} px and {channels}: {last_error}"
     ) from last_error
 
 
