@@ -291,7 +291,7 @@ MISTAKES = {
     "digits --resume x": "--resume goes on with what its run was told to do; leave DATA out",
     "--resume x -o y": "--resume goes on with what its run was told to do; leave --output out",
     "digits --model mlp --set lr": r"--set lr is not of the form NAME=VALUE, such as epochs=5",
-    "digits --model mlp -a =3": r"--argument =3 is not of the form NAME=VALUE, such as epochs=5",
+    "digits --model mlp -a =3": r"--argument =3 is not of the form NAME=VALUE, such as width=0.5",
     "digits --model mlp --set lr=fast": "lr is 'fast'; it must be a number",
     "digits --model mlp --set lr=1 --set lr=2": "--set lr=1 and --set lr=2 contradict each other; leave one of .*",
     "digits --model mlp --set lr=1 --lr 2": "--lr 2.0 and --set lr=1 contradict each other; leave one of them out",

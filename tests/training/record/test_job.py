@@ -80,7 +80,10 @@ def test_a_run_of_another_format_is_refused(target, version):
 
 def test_a_run_with_other_orders_is_of_another_format(target):
     change(target, colour="red")
-    with pytest.raises(TrainingError, match=f"holds a run of format {FORMAT_VERSION}; this fieldguide takes up"):
+    message = (
+        rf"holds a run with other orders \(colour\); this fieldguide takes up runs of format {FORMAT_VERSION}"
+    )
+    with pytest.raises(TrainingError, match=message):
         load_job(target)
 
 
