@@ -18,8 +18,9 @@ from PIL import Image
 import fieldguide as fg
 from fieldguide.models import MODELS
 
-# The networks here are small: torch's threads would mostly wait for each other, and spin while they do.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The networks here are small: torch's threads would mostly wait for each other, and spin while they do. As many in
+# this process as in those that tests start, or bits would differ between them.
+torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))
 
 LARGE_PARAMS = 60e6  # of networks that take gigabytes beside their reference, with gradients
 
