@@ -70,8 +70,8 @@ def test_a_tenth_of_the_rate_with_the_lowest_loss(losses, suggested):
 
 
 def test_a_loss_that_is_no_number_at_any_rate_says_so(monkeypatch):
-    from fieldguide.training.loop import Learning
+    from fieldguide.training.loop import Trainer
 
-    monkeypatch.setattr(Learning, "learn", lambda *_: torch.tensor(float("nan")))
+    monkeypatch.setattr(Trainer, "learn", lambda *_: torch.tensor(float("nan")))
     with pytest.raises(TrainingError, match="the loss is no number at any rate; is a photo or a weight damaged"):
         fg.find_lr(some_digits(), **DIGITS, steps=12)

@@ -23,7 +23,7 @@ from fieldguide.training.compute.arithmetic import choose_arithmetic
 from fieldguide.training.compute.processes import OneProcess
 from fieldguide.training.judge import evaluation_batch_size, is_better, judge_pictures
 from fieldguide.training.lesson import Lesson
-from fieldguide.training.loop import Learning
+from fieldguide.training.loop import Trainer
 from fieldguide.training.network import Classifier
 from fieldguide.training.order import shared_batch_size
 from fieldguide.training.photos.augment import Augmentation
@@ -80,13 +80,13 @@ def lesson(network=None, *, validation=None, count=120, **settings):
     )
 
 
-def learning(network=None, *, keeper=None, on_progress=lambda *_: None, on_epoch=lambda _: None, **settings):
+def trainer(network=None, *, keeper=None, on_progress=lambda *_: None, on_epoch=lambda _: None, **settings):
     made = lesson(network, **settings)
-    return Learning(made, OneProcess(), keeper or Keeper(None), on_progress=on_progress, on_epoch=on_epoch)
+    return Trainer(made, OneProcess(), keeper or Keeper(None), on_progress=on_progress, on_epoch=on_epoch)
 
 
 def learn(network=None, **settings):
-    return learning(network, **settings).run()
+    return trainer(network, **settings).run()
 
 
 def steps_of(made, count):
@@ -104,7 +104,7 @@ def steps_of(made, count):
 
 def test_it_learns():
     seen = []
-    made = learning(epochs=8, lr=0.2, on_epoch=seen.append, validation=digits(60, start=200))
+    made = trainer(epochs=8, lr=0.2, on_epoch=seen.append, validation=digits(60, start=200))
     network = made.run()
     assert [epoch.epoch for epoch in seen] == list(range(1, 9)) and seen[-1].step == made.total_steps == 40
     assert seen[-1].train_loss < 0.5 * seen[0].train_loss and seen[-1].validation_top1 > 0.6
@@ -116,7 +116,7 @@ def test_it_learns():
 def test_a_batch_in_parts_is_the_batch(settings):
     whole, parts = layers(), layers()
     common = {"batch_size": 24, "shift": 0.125, **settings}
-    assert_close(steps_of(learning(whole, **common), 6), steps_of(learning(parts, **common, accumulate=3), 6))
+    assert_close(steps_of(trainer(whole, **common), 6), steps_of(trainer(parts, **common, accumulate=3), 6))
     for (name, ours), theirs in zip(parts.named_parameters(), whole.parameters(), strict=True):
         assert_close(ours, theirs, rtol=1e-4, atol=1e-5, msg=name)
 
@@ -124,7 +124,7 @@ def test_a_batch_in_parts_is_the_batch(settings):
 def test_gradients_are_clipped_all_together():
     network = layers()
     before = [parameter.clone() for parameter in network.parameters()]
-    steps_of(learning(network, lr=1.0, momentum=0.0, weight_decay=0.0, clip_norm=0.01), 1)
+    steps_of(trainer(network, lr=1.0, momentum=0.0, weight_decay=0.0, clip_norm=0.01), 1)
     moved = torch.cat([(p - b).flatten() for p, b in zip(network.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
 
@@ -133,7 +133,7 @@ def test_what_is_frozen_stays_with_its_statistics():
     network = layers(norm=True, dropout=0.5)
     network.body.requires_grad_(False)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    made = learning(network)
+    made = trainer(network)
     made.set_modes()
     assert not network.body.training and not network.body[1].training and network.classifier.training
     steps_of(made, 3)
@@ -144,7 +144,7 @@ def test_what_is_frozen_stays_with_its_statistics():
 def test_statistics_alone_can_be_frozen():
     network = layers(norm=True, dropout=0.5)
     mean, weight = network.body[1].running_mean.clone(), network.body[0].weight.clone()
-    steps_of(learning(network, batch_norm="frozen"), 3)
+    steps_of(trainer(network, batch_norm="frozen"), 3)
     assert torch.equal(network.body[1].running_mean, mean) and not torch.equal(network.body[0].weight, weight)
     assert network.body[-1].training, "dropout goes on"
 
@@ -152,24 +152,24 @@ def test_statistics_alone_can_be_frozen():
 def test_dropout_is_as_strong_as_the_stage():
     seen = []
     network = layers(dropout=0.4)
-    made = learning(network, stages=2, first_strength=0.5, on_progress=lambda *_: seen.append(network.body[-1].p))
+    made = trainer(network, stages=2, first_strength=0.5, on_progress=lambda *_: seen.append(network.body[-1].p))
     made.run()
     assert seen == pytest.approx([0.2] * 5 + [0.4] * 5)
 
 
 def test_averaged_weights_are_those_that_answer():
-    made = learning(epochs=1, ema=0.9)
+    made = trainer(epochs=1, ema=0.9)
     result = made.run()
     assert result is made.judged is not made.network
     names = dict(result.named_parameters())
     assert all(not torch.equal(names[name], parameter) for name, parameter in made.network.named_parameters())
-    plain = learning(epochs=1)
+    plain = trainer(epochs=1)
     assert plain.judged is plain.network
 
 
 def test_the_best_network_is_returned_not_the_last():
     seen, validation = [], digits(60, start=200)
-    made = learning(epochs=6, lr=0.9, momentum=0.97, on_epoch=seen.append, validation=validation)
+    made = trainer(epochs=6, lr=0.9, momentum=0.97, on_epoch=seen.append, validation=validation)
     result = made.run()
     found = judge_pictures(result, validation, made.lesson, OneProcess())
     scores = [(epoch.validation_top1, epoch.validation_loss) for epoch in seen]
@@ -215,7 +215,7 @@ def test_deterministic_is_asked_of_torch_while_it_learns(wanted):
 @pytest.mark.slow
 def test_a_compiled_network_learns_the_same():
     plain, compiled = layers(), layers()
-    assert_close(steps_of(learning(plain), 4), steps_of(learning(compiled, compile=True), 4), rtol=1e-4, atol=1e-5)
+    assert_close(steps_of(trainer(plain), 4), steps_of(trainer(compiled, compile=True), 4), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
@@ -257,7 +257,7 @@ def test_a_state_survives_json_to_the_bit():
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_the_step_the_rate_and_what_is_kept(tmp_path):
-    made = learning(lr=1e30, momentum=0.0, keeper=Keeper(tmp_path / "run", interval_s=0))
+    made = trainer(lr=1e30, momentum=0.0, keeper=Keeper(tmp_path / "run", interval_s=0))
     message = (
         r"the loss is (nan|inf) at step [2-9] of 10, at the learning rate 1e\+30; the last good checkpoint is of "
         rf"step \d, in {tmp_path}/run; remove {tmp_path}/run/training, or name another output, and try a lower "

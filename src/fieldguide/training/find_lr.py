@@ -12,7 +12,7 @@ from fieldguide.data.preprocess import Fit
 from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.processes import find_processes
-from fieldguide.training.loop import Learning
+from fieldguide.training.loop import Trainer
 from fieldguide.training.network import refuse_lacking
 from fieldguide.training.preparation import default_recipe, prepare_run
 from fieldguide.training.recipe import Setting
@@ -102,14 +102,14 @@ def find_lr(
     )  # fmt: skip
     with processes.together():
         run = prepare_run(job, images, Keeper(None), processes, on_progress=on_progress)
-        return range_test(run.learning, steps=steps, on_progress=on_progress)
+        return range_test(run.trainer, steps=steps, on_progress=on_progress)
 
 
-def range_test(learning: Learning, *, steps: int = STEPS, on_progress: Progress = silent) -> RangeTest:
+def range_test(trainer: Trainer, *, steps: int = STEPS, on_progress: Progress = silent) -> RangeTest:
     """Train for some steps at rising rates, and see where the loss falls and where it explodes.
 
     Args:
-        learning: fresh; it is of no use afterwards.
+        trainer: fresh; it is of no use afterwards.
         steps: at most.
         on_progress: called as steps are done.
 
@@ -118,13 +118,13 @@ def range_test(learning: Learning, *, steps: int = STEPS, on_progress: Progress 
     """
     rates: list[float] = np.geomspace(LOWEST, HIGHEST, steps).tolist()
     losses: list[float] = []
-    stage, diverged_at, average = learning.stage(learning.total_steps - 1), None, 0.0
-    learning.set_modes()
-    for step, pictures in learning.batches(range(steps)):
-        for group in learning.optimiser.param_groups:
+    stage, diverged_at, average = trainer.stage(trainer.total_steps - 1), None, 0.0
+    trainer.set_modes()
+    for step, pictures in trainer.batches(range(steps)):
+        for group in trainer.optimiser.param_groups:
             group["lr"] = rates[step] * group.get(LR_SCALE, 1.0)
-        own = learning.learn(step, stage, pictures)
-        average = _SMOOTHING * average + (1 - _SMOOTHING) * float(learning.processes.mean(own))
+        own = trainer.learn(step, stage, pictures)
+        average = _SMOOTHING * average + (1 - _SMOOTHING) * float(trainer.processes.mean(own))
         loss = average / (1 - _SMOOTHING ** (step + 1))
         if not np.isfinite(loss) or (losses and loss > _DIVERGED * min(losses)):
             diverged_at = rates[step]

@@ -34,8 +34,8 @@ from fieldguide.training.stopping import listening
 _LOOK_EVERY = 20  # steps between looks at the loss, which make a GPU's processor wait; on a CPU each step has one
 
 
-class Learning:
-    """A lesson being learnt.
+class Trainer:
+    """Has a network learn a lesson, step by step.
 
     Args:
         lesson: what and how.

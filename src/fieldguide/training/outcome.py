@@ -35,16 +35,16 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
         network: that came out of it.
         on_progress: called as photos are done.
     """
-    job, learning = run.job, run.learning
+    job, trainer = run.job, run.trainer
     made: list[Guide] = []
-    own = judge_pictures(network, run.photos.labelled, learning.lesson, learning.processes, at_most=_JUDGED_OF_OWN)
+    own = judge_pictures(network, run.photos.labelled, trainer.lesson, trainer.processes, at_most=_JUDGED_OF_OWN)
     comparison = _comparison(run, network)
 
     def make() -> Guide:
         made.append(_make_guide(run, network, own, comparison, on_progress))
         return replace(made[0], embedder=None)  # type: ignore[arg-type]  # for it can't be sent
 
-    told = learning.processes.once(make)
+    told = trainer.processes.once(make)
     if made:
         return made[0]
     is_frozen = told.facts["training"].get("comparison", {}).get("kept") == FROZEN
@@ -54,11 +54,11 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
 
 def _comparison(run: Run, network: Classifier) -> dict[str, Any] | None:
     """Hold a fine-tuned network to the frozen guide; None of a network from nothing."""
-    validation, learning = run.photos.validation, run.learning
+    validation, trainer = run.photos.validation, run.trainer
     if run.frozen is None or validation is None:
         return None
-    finetuned = probs_on(network, validation, learning.lesson, learning.processes)
-    return compare(run.frozen, finetuned, validation.labels, learning.lesson.class_names)
+    finetuned = probs_on(network, validation, trainer.lesson, trainer.processes)
+    return compare(run.frozen, finetuned, validation.labels, trainer.lesson.class_names)
 
 
 def _make_guide(
@@ -66,7 +66,7 @@ def _make_guide(
 ) -> Guide:
     """Make the guide, and judge it; ``own`` is how the network did on photos that it learnt from."""
     job, photos = run.job, run.photos
-    training, history = _training_facts(run, own), run.learning.state.history
+    training, history = _training_facts(run, own), run.trainer.state.history
     records = {"history.csv": to_csv(history), "curves.png": draw_curves([asdict(epoch) for epoch in history])}
     if comparison is not None:
         training["comparison"] = comparison
@@ -105,7 +105,7 @@ def _make_guide(
 
 def _training_facts(run: Run, own: Evaluation) -> dict[str, Any]:
     """Return what a guide says of how it was trained; ``own`` is of photos that it learnt from."""
-    job, photos, state = run.job, run.photos, run.learning.state
+    job, photos, state = run.job, run.photos, run.trainer.state
     return {
         **orders(job),
         "recipe_name": job.recipe_name,

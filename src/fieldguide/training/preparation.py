@@ -20,7 +20,7 @@ from fieldguide.training.compute.processes import Processes
 from fieldguide.training.finetuning import pretrained_network, solve_head
 from fieldguide.training.judge import probs_on
 from fieldguide.training.lesson import Lesson
-from fieldguide.training.loop import Learning
+from fieldguide.training.loop import Trainer
 from fieldguide.training.network import Classifier, Plan, build_network, look_at, plan_network, set_modes
 from fieldguide.training.photos.augment import SMALL_PX, Augmentation
 from fieldguide.training.photos.lesson_photos import LessonPhotos, gather_photos
@@ -42,14 +42,14 @@ class Run:
         job: its orders, with the photos' fingerprint and the arithmetic.
         plan: of the network.
         photos: by what they are for.
-        learning: with the network, at its last checkpoint.
+        trainer: with the network, at its last checkpoint.
         frozen: of fine-tuning, what the network answered before it: probabilities (n, K) of the validation photos.
     """
 
     job: Job
     plan: Plan
     photos: LessonPhotos
-    learning: Learning
+    trainer: Trainer
     frozen: npt.NDArray[np.float32] | None
 
 
@@ -104,9 +104,9 @@ def prepare_run(
     frozen = None
     if backbone is not None and photos.validation is not None:
         frozen = probs_on(network.to(processes.device), photos.validation, lesson, processes)
-    learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
+    trainer = Trainer(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
     processes.once(lambda: keeper.keep_job(job.to_dict()))  # not before: what is refused may be corrected
-    return Run(job=job, plan=plan, photos=photos, learning=learning, frozen=frozen)
+    return Run(job=job, plan=plan, photos=photos, trainer=trainer, frozen=frozen)
 
 
 def _plan(job: Job, backbone: Backbone | None, everything: ImageSet) -> Plan:

@@ -21,7 +21,7 @@ from fieldguide.training.compute.arithmetic import prepare
 from fieldguide.training.compute.processes import Processes, find_processes
 from fieldguide.training.judge_features import judge_features
 from fieldguide.training.lesson import Lesson
-from fieldguide.training.loop import Learning
+from fieldguide.training.loop import Trainer
 from fieldguide.training.network import (
     Classifier,
     Plan,
@@ -65,7 +65,7 @@ class _Run:
     job: Job
     plan: Plan
     photos: UnlabelledPhotos
-    learning: Learning
+    trainer: Trainer
     num_features: int
 
 
@@ -210,25 +210,25 @@ def _carry_out(
     on_progress = silent if processes.rank else on_progress
     with processes.together():
         run = _prepare(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
-        network = run.learning.run()
+        network = run.trainer.run()
         assert isinstance(network, Byol)
         facts = _facts(run, _accuracies(run, network.body, on_progress))
         pretrained = Pretrained(to_backbone(network.body, run.plan), facts)
-        processes.once(lambda: _write(pretrained, run.learning, keeper.target))
+        processes.once(lambda: _write(pretrained, run.trainer, keeper.target))
     return pretrained
 
 
-def _write(pretrained: Pretrained, learning: Learning, target: Path | None) -> None:
+def _write(pretrained: Pretrained, trainer: Trainer, target: Path | None) -> None:
     if target is None:
         return
-    write_backbone(target, pretrained.backbone, pretrained.facts, to_csv(learning.state.history))
+    write_backbone(target, pretrained.backbone, pretrained.facts, to_csv(trainer.state.history))
     if is_a_run(target / RUN):
         shutil.rmtree(target / RUN, ignore_errors=True)
 
 
 def _facts(run: _Run, metrics: dict[str, Any] | None) -> dict[str, Any]:
     """Return what backbone.json says of how it was made."""
-    job, photos, learning = run.job, run.photos, run.learning
+    job, photos, trainer = run.job, run.photos, run.trainer
     return {
         **origin(),
         "training": {
@@ -237,8 +237,8 @@ def _facts(run: _Run, metrics: dict[str, Any] | None) -> dict[str, Any]:
             "recipe": dict(job.recipe),
             "seed": job.seed,
             "arithmetic": dict(job.arithmetic),
-            "steps": learning.state.step,
-            "seconds": round(learning.state.seconds, 2),
+            "steps": trainer.state.step,
+            "seconds": round(trainer.state.seconds, 2),
         },
         "data": {
             "name": photos.everything.name,
@@ -285,9 +285,9 @@ def _prepare(
         loss=byol_loss,
         after_step=network.follow,
     )
-    learning = Learning(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
+    trainer = Trainer(lesson, processes, keeper, on_progress=on_progress, on_epoch=on_epoch)
     processes.once(lambda: keeper.keep_job(job.to_dict()))  # not before: what is refused may be corrected
-    return _Run(job=job, plan=plan, photos=photos, learning=learning, num_features=num_features)
+    return _Run(job=job, plan=plan, photos=photos, trainer=trainer, num_features=num_features)
 
 
 def _two_views(job: Job, plan: Plan, device: torch.device) -> TwoViews:
@@ -306,12 +306,12 @@ def _random_network(job: Job, plan: Plan) -> Classifier:
 
 def _accuracies(run: _Run, body: nn.Module, on_progress: Progress) -> dict[str, Any] | None:
     """Return how good the body's features are beside those of its random weights; None without labels."""
-    random = _random_network(run.job, run.plan).body.to(run.learning.processes.device)
+    random = _random_network(run.job, run.plan).body.to(run.trainer.processes.device)
     return judge_features(
         {"pretrained": body, "random": random},
         run.photos,
-        run.learning.lesson,
-        run.learning.processes,
+        run.trainer.lesson,
+        run.trainer.processes,
         width=run.num_features,
         on_progress=on_progress,
     )

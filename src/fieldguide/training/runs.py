@@ -233,7 +233,7 @@ def _carry_out(
     """Do what a job says, and write the guide."""
     with processes.together():
         run = prepare_run(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
-        network = run.learning.run()
+        network = run.trainer.run()
         assert isinstance(network, Classifier)
         guide = to_guide(run, network, on_progress)
         if keeper.target is not None:

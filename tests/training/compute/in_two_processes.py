@@ -213,9 +213,9 @@ def _learn(processes: Processes, dtype: torch.dtype, lr: float) -> tuple[dict[st
     job = Job(kind="from nothing", data="", model="resnet20", size_px=32, recipe_name="baseline", recipe=recipe)
     with _in_numbers_of(dtype):
         run = preparation.prepare_run(job, open_images(sys.argv[2]), Keeper(None), processes)
-        run.learning.objective = lambda logits, targets, images: F.cross_entropy(logits, targets)
-        run.learning.run()
-        return run.learning.network.state_dict(), run.learning.state.history
+        run.trainer.objective = lambda logits, targets, images: F.cross_entropy(logits, targets)
+        run.trainer.run()
+        return run.trainer.network.state_dict(), run.trainer.state.history
 
 
 def check_a_normalised_network_learns_what_it_learns_in_one_process(processes: SeveralProcesses) -> None:
@@ -237,10 +237,10 @@ def _learn_without_labels(processes: Processes) -> dict[str, torch.Tensor]:
     images = open_images(sys.argv[2])
     with _in_numbers_of(torch.float64):
         run = pretraining._prepare(job, images, Keeper(None), processes, on_progress=silent, on_epoch=ignore_epoch)
-        run.learning.objective = lambda outputs, *_: 1 - F.cosine_similarity(*outputs, dim=1).mean()
-        run.learning.run()
-    assert run.learning.state.step == 4
-    return run.learning.network.state_dict()
+        run.trainer.objective = lambda outputs, *_: 1 - F.cosine_similarity(*outputs, dim=1).mean()
+        run.trainer.run()
+    assert run.trainer.state.step == 4
+    return run.trainer.network.state_dict()
 
 
 def check_four_steps_without_labels_are_those_of_one_process(processes: SeveralProcesses) -> None:
