@@ -76,8 +76,9 @@ def prepare_run(
     """
     keep_freed_memory()
     recipe, on_progress = job.settings(), silent if processes.rank else on_progress
-    guides = _teaching_guides(job, everything)
-    backbone = _pretrained(job)
+    check_suits(job)
+    guides = load_teachers(job.teachers, everything.class_names, job.teacher_fingerprints)
+    backbone = job.load_backbone() if job.kind == "fine-tuning" else None
     plan = _plan(job, backbone, everything)
     photos = gather_photos(
         everything,
@@ -182,47 +183,43 @@ def _network(
     return pretrained_network(backbone, job.settings(), head)
 
 
-def _teaching_guides(job: Job, everything: ImageSet) -> list[Guide]:
-    """Return the guides to learn from.
+def check_suits(job: Job) -> None:
+    """Make sure, before long work, that the recipe suits the kind of run.
 
     Raises:
-        RecipeError: there are none, and the recipe or the job says how to learn from them.
-        GuideError: one can't be loaded.
-        TrainingError: one has changed since the run began, or is of other classes.
-    """
-    if not job.teachers:
-        of_teachers, usual = ("hard", "temperature", "teacher_weight"), Recipe()
-        told = [name for name in of_teachers if getattr(job.settings(), name) != getattr(usual, name)]
-        if told:
-            value = str(getattr(job.settings(), told[0])).lower()
-            raise RecipeError(
-                f"{told[0]} is {value}, which is of learning from a teacher; add --teacher GUIDE, or leave it out"
-            )
-        if job.unlabelled:
-            raise RecipeError("photos without a class are learnt from by a teacher's answers; add --teacher GUIDE")
-    return load_teachers(job.teachers, everything.class_names, job.teacher_fingerprints)
-
-
-def _pretrained(job: Job) -> Backbone | None:
-    """Return the backbone to fine-tune; None of a network from nothing.
-
-    Raises:
-        RecipeError: the recipe says what makes no sense of the one or of the other.
+        RecipeError: it does not.
     """
     recipe = job.settings()
+    if not job.teachers:
+        _check_without_teacher(recipe, unlabelled=job.unlabelled)
     if job.kind == "fine-tuning":
-        if not recipe.validation:
-            raise RecipeError(
-                "validation is 0, but what is fine-tuned is kept only if it does better on validation photos; "
-                "set validation=0.1"
-            )
-        if recipe.zero_init:
-            raise RecipeError("zero_init is true, but a pretrained network has learnt its branches; leave it out")
-        return job.load_backbone()
-    if recipe.freeze != "none" or recipe.batch_norm == "frozen":
+        _check_for_finetuning(recipe)
+    elif recipe.freeze != "none" or recipe.batch_norm == "frozen":
         setting = "batch_norm is frozen" if recipe.freeze == "none" else f"freeze is {recipe.freeze}"
         raise RecipeError(f"{setting}, but a network from nothing has nothing worth freezing; add --finetune")
-    return None
+
+
+def _check_without_teacher(recipe: Recipe, *, unlabelled: bool) -> None:
+    usual = Recipe()
+    for name in ("hard", "temperature", "teacher_weight"):
+        value = getattr(recipe, name)
+        if value != getattr(usual, name):
+            raise RecipeError(
+                f"{name} is {str(value).lower()}, which is of learning from a teacher; add --teacher GUIDE, or "
+                "leave it out"
+            )
+    if unlabelled:
+        raise RecipeError("photos without a class are learnt from by a teacher's answers; add --teacher GUIDE")
+
+
+def _check_for_finetuning(recipe: Recipe) -> None:
+    if not recipe.validation:
+        raise RecipeError(
+            "validation is 0, but what is fine-tuned is kept only if it does better on validation photos; set "
+            "validation=0.1"
+        )
+    if recipe.zero_init:
+        raise RecipeError("zero_init is true, but a pretrained network has learnt its branches; leave it out")
 
 
 def arithmetic_of(job: Job, network: nn.Module, plan: Plan, processes: Processes) -> Arithmetic:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldguide.layers import ConvNormAct
+from fieldguide.training.compute.running_statistics import move_running_statistics
 
 _SLICE_BYTES = 4 << 20  # of a map: what the cores' own caches hold together
 # The statistics are cheaper to get from the input where the output has far more channels, and it far more places.
@@ -130,20 +131,12 @@ def _widen(images: Tensor, weight: Tensor, norm: nn.BatchNorm2d, clamped: _Range
         mean, covariance = moments(rows)
         variance = ((filters @ covariance) * filters).sum(1)
         centre = filters @ mean
-        _track(norm, centre.detach(), variance.detach(), len(rows))
+        move_running_statistics(norm, centre.detach(), variance.detach(), len(rows))
         scale = norm.weight * torch.rsqrt(variance + norm.eps)
         folded = (scale[:, None] * filters)[:, :, None, None].to(images.dtype)
         bias = (norm.bias - scale * centre).to(images.dtype)
         convolve: Callable[..., Tensor] = _ConvClamp.apply
         return convolve(images, folded, bias, clamped)
-
-
-def _track(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean, norm.momentum)
-    norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
 
 
 class _Moments(torch.autograd.Function):

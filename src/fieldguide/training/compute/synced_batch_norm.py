@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fieldguide.libraries import import_timm
+from fieldguide.training.compute.running_statistics import move_running_statistics
 
 _BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
@@ -41,7 +42,7 @@ def _forward(norm: _BatchNorm, values: Tensor) -> Tensor:
     if not norm.training:
         return type(norm).forward(norm, values)
     normed, mean, variance, count = _Normalise.apply(values, norm.weight, norm.bias, norm.eps)  # type: ignore[no-untyped-call]
-    _update(norm, mean, variance * (count / max(count - 1, 1)))
+    move_running_statistics(norm, mean, variance, count)
     for layer in (getattr(norm, "drop", None), getattr(norm, "act", None)):  # timm's normalisations hold these
         normed = normed if layer is None else layer(normed)
     result: Tensor = normed
@@ -105,14 +106,3 @@ class _Normalise(torch.autograd.Function):
 def _exact(values: Tensor) -> Tensor:
     """Return values in float32 or, where they are that, float64: sums of fewer bits would be rough."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def _update(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
-    """Move the running statistics towards a batch's, as torch does."""
-    if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
-        return
-    with torch.no_grad():
-        norm.num_batches_tracked += 1
-        share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-        norm.running_mean.lerp_(mean, share)
-        norm.running_var.lerp_(variance, share)

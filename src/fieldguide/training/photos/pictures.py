@@ -1,5 +1,6 @@
 """The pictures that steps learn from: decoded to one size, and held in memory where they fit there."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -121,37 +122,47 @@ def load_pictures(
     Raises:
         DataError: strict, and a photo can't be used.
     """
-    side, channels = preprocess.size_px, preprocess.channels
-    own_memory = total_bytes() / launched.num_processes_here()
-    budget = _SHARE_OF_MEMORY * own_memory if at_most_bytes is None else at_most_bytes
-    taken = beside.held.nbytes if beside is not None and beside.held is not None else 0
-    fits = taken + len(images) * side * side * channels <= budget
-    is_ready = (
-        images.pixels is not None and images.pixels.shape[1:3] == (side, side) and _channels(images) == channels
-    )
+    ready = _ready_pixels(images, preprocess)
+    held = ready if ready is not None else _room_for(images, preprocess, at_most_bytes, beside)
 
     def look(start: int) -> list[_Look]:
         stretch = range(start, min(start + _AT_ONCE, len(images)))
-        return [_look(images, index, None if is_ready else preprocess, strict) for index in stretch]
+        return [_look(images, index, preprocess if ready is None else None, strict) for index in stretch]
 
     starts = range(0, len(images), _AT_ONCE)
-    alone = is_ready or side <= _NO_THREADS_UP_TO_PX
+    alone = ready is not None or preprocess.size_px <= _NO_THREADS_UP_TO_PX
     looks = map(look, starts) if alone else in_threads(look, starts, ahead=_AHEAD // _AT_ONCE)
-    held = np.empty((len(images) if fits and not is_ready else 0, side, side, channels), np.uint8)
-    found = Pictures(images, preprocess, np.zeros(0, np.int64), [], None)
+    found = Pictures(images, preprocess, np.zeros(0, np.int64), [], held)
     indices: list[int] = []
     each = enumerate(counted(chain.from_iterable(looks), len(images), "pictures", on_progress))
     for index, (digest, picture, reason) in each:
         if reason:
             found.skipped.append(SkippedPhoto(images.photo_names[index], reason))
             continue
-        if fits and picture is not None:
+        if held is not None and picture is not None:
             held[index] = picture
         indices.append(index)
         found.digests.append(digest)
-    if is_ready and images.pixels is not None:
-        held = images.pixels.reshape(len(images), side, side, channels)
-    return replace(found, indices=np.array(indices, np.int64), held=held if fits or is_ready else None)
+    return replace(found, indices=np.array(indices, np.int64))
+
+
+def _ready_pixels(images: ImageSet, preprocess: Preprocess) -> Pixels | None:
+    """Return the pictures (M, S, S, C) of a set whose photos are pictures already."""
+    side, channels = preprocess.size_px, preprocess.channels
+    if images.pixels is None or images.pixels.shape[1:3] != (side, side) or _channels(images) != channels:
+        return None
+    return images.pixels.reshape(len(images), side, side, channels)
+
+
+def _room_for(
+    images: ImageSet, preprocess: Preprocess, at_most_bytes: int | None, beside: Pictures | None
+) -> Pixels | None:
+    """Return room for a picture of each photo, where all fit in memory."""
+    shape = (len(images), preprocess.size_px, preprocess.size_px, preprocess.channels)
+    own_memory = total_bytes() / launched.num_processes_here()
+    budget = _SHARE_OF_MEMORY * own_memory if at_most_bytes is None else at_most_bytes
+    taken = beside.held.nbytes if beside is not None and beside.held is not None else 0
+    return np.empty(shape, np.uint8) if taken + math.prod(shape) <= budget else None
 
 
 class _Look(NamedTuple):
