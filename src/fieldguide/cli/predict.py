@@ -33,6 +33,7 @@ def predict(
     """Say what photos show."""
     from fieldguide.cli._console import note, print_skipped, progress_bars
     from fieldguide.data import SkippedPhoto
+    from fieldguide.data.image_set import first_reasons
     from fieldguide.errors import DataError
 
     if as_json and csv_file is not None:
@@ -54,7 +55,7 @@ def predict(
                 done += 1
                 yield result
         if not done:
-            why = "; ".join(f"{photo.name}: {photo.reason}" for photo in skipped[:3])
+            why = first_reasons(skipped)
             raise DataError(f"no photo could be used, of {len(skipped)}: {why}")
 
     with progress_bars() as on_progress:

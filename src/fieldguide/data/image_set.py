@@ -16,6 +16,8 @@ PARTS = ("train", "val", "test")
 UNSPLIT = ""
 NO_LABEL = -1
 
+_REASONS_TOLD = 3
+
 
 @dataclass(frozen=True)
 class SkippedPhoto:
@@ -23,6 +25,11 @@ class SkippedPhoto:
 
     name: str
     reason: str
+
+
+def first_reasons(skipped: "Sequence[SkippedPhoto]") -> str:
+    """Return the first photos that could not be used and why, as part of a sentence; "" of none."""
+    return "; ".join(f"{photo.name}: {photo.reason}" for photo in skipped[:_REASONS_TOLD])
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.data import ImageSet
-from fieldguide.data.image_set import NO_LABEL, UNSPLIT, SkippedPhoto
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT, SkippedPhoto, first_reasons
 from fieldguide.data.layout import EXPECTED
 from fieldguide.data.splits import hold_out
 from fieldguide.errors import DataError, PhotoError
@@ -84,7 +84,7 @@ def check_usable(images: ImageSet, labels: npt.NDArray[np.int64], skipped: Seque
     counts = np.bincount(labels, minlength=len(images.class_names))
     empty = np.flatnonzero(counts == 0)
     if len(empty):
-        why = "; ".join(f"{s.name}: {s.reason}" for s in skipped[:3])
+        why = first_reasons(skipped)
         raise DataError(
             f"{images.name}: no photo of the class {images.class_names[empty[0]]!r} can be used to train; "
             f"{len(skipped)} photos were skipped ({why})"

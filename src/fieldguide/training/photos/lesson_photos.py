@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.data import ImageSet, Preprocess, SkippedPhoto
-from fieldguide.data.image_set import NO_LABEL, UNSPLIT, digest_prefixes
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT, digest_prefixes, first_reasons
 from fieldguide.data.splits import hold_out
 from fieldguide.errors import DataError
 from fieldguide.progress import Progress, silent
@@ -171,7 +171,7 @@ def _set_apart(
         given = everything.select((everything.parts == "val") & (everything.labels != NO_LABEL))
         validation = load_pictures(given, preprocess, strict=strict, beside=training, on_progress=on_progress)
         if not len(validation):
-            first = "; ".join(f"{s.name}: {s.reason}" for s in validation.skipped[:3])
+            first = first_reasons(validation.skipped)
             raise DataError(
                 f"{everything.name}: no photo of the val part can be used ({first or 'none has a class'}); mend "
                 "them, or set validation=0"

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.data import ImageSet, Preprocess, SkippedPhoto, open_images, open_photos
-from fieldguide.data.image_set import NO_LABEL, UNSPLIT
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT, first_reasons
 from fieldguide.data.splits import hold_out
 from fieldguide.errors import DataError
 from fieldguide.paths import expand
@@ -97,7 +97,7 @@ def gather_unlabelled(
         chosen &= pictures.images.parts[pictures.indices] == UNSPLIT
         held_out, pictures = pictures.select(chosen), pictures.select(~chosen)
     if len(pictures) < 2:
-        why = "; ".join(f"{s.name}: {s.reason}" for s in skipped[:3])
+        why = first_reasons(skipped)
         raise DataError(
             f"{everything.name} has {len(pictures)} photos to learn from, and {len(skipped)} that can't be used"
             f"{f' ({why})' if why else ''}; learning without labels takes two or more, better thousands"
