@@ -95,7 +95,7 @@ def pretrain(
         data: a folder of photos; or an image set, a path or a registered name, as :func:`fieldguide.train` takes.
         model: a registered name, ``timm:NAME`` or ``torchvision:NAME``.
         output: the folder that the backbone is written to, and where the run is kept meanwhile; None for none.
-        recipe: name of a recipe.
+        recipe: a name, or the path of a .toml file.
         settings: of the recipe, to change.
         size_px: side of the pictures; by default that of small pictures of one size, else the network's own.
         fit: ``crop``, ``pad`` or ``squash``.
@@ -110,6 +110,7 @@ def pretrain(
     Raises:
         DataError: there is nothing to learn from, or the network can't take it.
         RecipeError: a setting is not allowed, or needs labels.
+        UnknownNameError: there is no such set, model or recipe.
         TrainingError: something else is at ``output``, the loss is no number, or nothing can be written.
         StoppedError: Ctrl-C or SIGTERM came; :func:`resume_pretraining` goes on.
     """

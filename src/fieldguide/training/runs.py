@@ -51,7 +51,8 @@ def train_network(
         data: an image set, a path, or a registered name.
         model: a registered name, ``timm:NAME`` or ``torchvision:NAME``.
         output: the folder that the guide is written to, and where the run is kept meanwhile; None to keep nothing.
-        recipe: name of a recipe; by default ``baseline``, and ``lesson`` for pictures of up to 64 px.
+        recipe: a name, or the path of a .toml file; by default ``baseline``, and ``lesson`` for pictures of up to
+            64 px.
         settings: of the recipe, to change.
         size_px: side of the pictures; by default that of small pictures of one size, else the network's own.
         fit: ``crop``, ``pad`` or ``squash``.
@@ -73,6 +74,7 @@ def train_network(
     Raises:
         DataError: there is nothing to learn from, or the network can't take it.
         RecipeError: a setting is not allowed.
+        UnknownNameError: there is no such set, model, recipe or engine.
         GuideError: a teacher can't be loaded.
         TrainingError: an unfinished run, another one than ``again`` allows, or a teacher is at ``output``, a
             teacher is of other classes, the loss is no number, or nothing can be written.
@@ -122,7 +124,7 @@ def finetune(
         backbone: whose body is fine-tuned, as of :func:`fieldguide.train`.
         weights: a .safetensors file for it, instead of its pretrained weights.
         output: the folder that the guide is written to, and where the run is kept meanwhile; None to keep nothing.
-        recipe: name of a recipe.
+        recipe: a name, or the path of a .toml file.
         settings: of the recipe, to change.
         size_px: side of the pictures; by default what the backbone was trained with.
         fit: ``crop``, ``pad`` or ``squash``.
@@ -139,7 +141,8 @@ def finetune(
 
     Raises:
         WeightsError: the weights can't be had, or don't fit.
-        DataError, RecipeError, GuideError, TrainingError, StoppedError: as :func:`train_network` does.
+        DataError, RecipeError, UnknownNameError, GuideError, TrainingError, StoppedError: as of
+            :func:`train_network`.
     """
     refuse_lacking(backbone, settings or {})
     job = new_job(

@@ -46,7 +46,7 @@ def train(
 
     Args:
         data: an image set, a path, or a registered name such as ``"digits"``.
-        backbone: ``"efficientnet_lite0"``, or ``"timm:NAME"``.
+        backbone: a name or a folder, as :func:`fieldguide.weights.load_backbone` takes.
         weights: a .safetensors file for the backbone, instead of its pretrained weights.
         size_px: side of the pictures; by default what the backbone was trained with.
         fit: ``crop``, ``pad`` or ``squash``.
@@ -58,6 +58,7 @@ def train(
 
     Raises:
         DataError: there is nothing to learn from; the message says what was found and what is expected.
+        UnknownNameError: there is no such set, backbone or engine.
         WeightsError: the weights can't be had, or don't fit.
         ValueError: size_px or fit is out of its range.
     """
