@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fieldguide.training import train as train
     from fieldguide.training.find_lr import find_lr as find_lr
     from fieldguide.training.pretraining import pretrain as pretrain
+    from fieldguide.training.pretraining import resume_pretraining as resume_pretraining
     from fieldguide.training.runs import finetune as finetune
     from fieldguide.training.runs import resume as resume
     from fieldguide.training.runs import train_network as train_network
@@ -49,8 +50,9 @@ _MODULES = {
     "load_model": "fieldguide.weights",
     "open_images": "fieldguide.data",
     "pretrain": "fieldguide.training.pretraining",
-    "summary": "fieldguide.cost",
     "resume": "fieldguide.training.runs",
+    "resume_pretraining": "fieldguide.training.pretraining",
+    "summary": "fieldguide.cost",
     "train": "fieldguide.training",
     "train_network": "fieldguide.training.runs",
 }

@@ -77,7 +77,7 @@ def test_every_network_takes_small_pictures_at_some_size(name, side, channels):
 def test_what_a_network_does_not_take_is_refused(digits):
     with pytest.raises(UnknownNameError, match=r"no model is called 'resnet19', did you mean .*'resnet18'"):
         plan("resnet19", digits)
-    with pytest.raises(DataError, match="lenet takes no argument 'width'; it takes num_classes, in_channels"):
+    with pytest.raises(DataError, match="lenet takes no argument 'width'; it takes in_channels"):
         plan("lenet", digits, width=2.0)
     with pytest.raises(DataError, match="num_classes is 5, but comes from the photos; leave it out"):
         plan("lenet", digits, num_classes=5)
@@ -166,6 +166,22 @@ def test_regularisation_that_is_asked_for_is_not_dropped_in_silence(digits, colo
         fg.find_lr(digits, model=name, settings=settings)
     refuse_lacking(name, dict.fromkeys(settings, 0))
     refuse_lacking(name, dict.fromkeys(settings, -1))
+
+
+def test_an_argument_goes_before_the_recipe_s_file_and_not_beside_a_setting(digits):
+    given = Plan("mobilenet_v2", Preprocess(size_px=32), {"width": 0.25, "dropout": 0.3})
+    network = build_network(given, 3, Recipe(dropout=0.4))
+    assert {module.p for module in network.modules() if isinstance(module, nn.Dropout)} == {0.3}
+    message = (
+        "dropout is 0.4 as a setting, and dropout is 0.3 as an argument of mobilenet_v2; leave one of them out"
+    )
+    with pytest.raises(RecipeError, match=message):
+        fg.train_network(digits, model="mobilenet_v2", settings={"dropout": 0.4}, arguments={"dropout": 0.3})
+
+
+def test_a_fit_that_is_none_is_not_laid_on_the_network(digits):
+    with pytest.raises(ValueError, match="fit is 'zoom'"):
+        fg.train_network(digits, model="lenet", fit="zoom")
 
 
 def test_branches_begin_at_zero_where_there_are_any(digits):

@@ -155,9 +155,18 @@ def test_of_a_split_set_the_test_part_is_held_out_and_photos_in_no_class_are_lea
     everything = open_unlabelled(folder)
     recipe = load_recipe("byol").recipe
     photos = gather_unlabelled(everything, fg.Preprocess(size_px=16), recipe)
-    assert len(photos.learnt) == 10 and len(photos.known) == 8
+    assert len(photos.learnt) == 9 and len(photos.known) == 7
     assert set(photos.learnt.images.parts) == {"train"}
-    assert len(photos.held_out) == 6, "a copy of what was learnt from judges nothing"
+    assert len(photos.held_out) == 7, "of what is held out no copy is learnt from"
+
+
+def test_no_loose_copy_is_learnt_from_of_what_is_held_out_by_its_content(colours, tmp_path):
+    folder = tmp_path / "colours"
+    shutil.copytree(colours, folder)
+    for number, photo in enumerate(sorted(folder.glob("*/*.png"))):
+        shutil.copy(photo, folder / f"loose{number}.png")
+    photos = gather_unlabelled(open_unlabelled(folder), fg.Preprocess(size_px=16), load_recipe("byol").recipe)
+    assert photos.held_out and not set(photos.held_out.digests) & set(photos.learnt.digests)
 
 
 def test_one_class_is_nothing_to_judge_by_and_all_of_it_is_learnt_from(image_folder):
@@ -198,6 +207,15 @@ def test_a_folder_without_any_file_is_refused_as_image_folders_are(tmp_path):
         ({"balance": "sampling"}, "balance is sampling, .*; set balance=none"),
         ({"freeze": "stage1"}, "freeze is stage1, .*; set freeze=none"),
         ({"batch_size": 4, "accumulate": 4}, "batch_size is 4, in 4 parts; .*set batch_size=8"),
+        (
+            {"layer_decay": 0.5},
+            "layer_decay is 0.5, which learning without labels has no use for; set layer_decay=1",
+        ),
+        (
+            {"schedule": "plateau"},
+            "schedule is plateau, which watches the validation loss, and learning without labels has none; set "
+            "schedule=cosine, linear or constant",
+        ),
         ({"target_decay": 1.5}, "target_decay is 1.5; it must be at least 0 and at most 1"),
     ],
 )

@@ -203,6 +203,10 @@ def test_every_setting_with_limits_refuses_something():
             "mixup mixes photos of two classes, and balance=weights weighs photos by their one class; set "
             "balance=sampling, or mixup=0 and cutmix=0",
         ),
+        (
+            {"deterministic": True, "precision": "bfloat16"},
+            "deterministic is true, which takes float32, and precision bfloat16; leave one of them out",
+        ),
         ({"cutmix": 1, "balance": "weights"}, "cutmix mixes photos of two classes, and balance=weights weighs "),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
@@ -211,7 +215,15 @@ def test_contradictions_are_refused_by_name(changes, message):
     with pytest.raises(RecipeError) as caught:
         Recipe().changed(changes)
     assert str(caught.value).startswith(message)
-    Recipe().changed({**changes, "accumulate": 1, "epochs": 9, "validation": 0.1, "stages": 2, "balance": "none"})
+    allowed = {
+        "accumulate": 1,
+        "epochs": 9,
+        "validation": 0.1,
+        "stages": 2,
+        "balance": "none",
+        "precision": "auto",
+    }
+    Recipe().changed({**changes, **allowed})
 
 
 @pytest.mark.parametrize(("epochs", "warmup"), [("5", 0.5), (10, 1), (40, 1)])

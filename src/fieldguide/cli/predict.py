@@ -55,8 +55,7 @@ def predict(
                 done += 1
                 yield result
         if not done:
-            why = first_reasons(skipped)
-            raise DataError(f"no photo could be used, of {len(skipped)}: {why}")
+            raise DataError(f"no photo could be used, of {len(skipped)}: {first_reasons(skipped)}")
 
     with progress_bars() as on_progress:
         predictions = answered(loaded.predict_many(photos, on_progress))

@@ -156,7 +156,11 @@ def _places(target: Path, seed: int, seeds: int) -> dict[int, Path]:
     """Return the guides' places by their seeds."""
     if seeds == 1:
         return {seed: target}
-    return {n: target.with_name(f"{target.stem}-seed{n}{target.suffix}") for n in range(seed, seed + seeds)}
+    suffix = target.suffix if target.suffix in (".guide", ".zip") else ""
+    name = target.name.removesuffix(suffix)
+    if not name or name == "..":
+        raise typer.BadParameter(f"--output {target} has no name to number guides by; name a new folder")
+    return {n: target.with_name(f"{name}-seed{n}{suffix}") for n in range(seed, seed + seeds)}
 
 
 def _refuse_contradictions(given: set[str]) -> None:

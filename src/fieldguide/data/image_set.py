@@ -27,7 +27,7 @@ class SkippedPhoto:
     reason: str
 
 
-def first_reasons(skipped: "Sequence[SkippedPhoto]") -> str:
+def first_reasons(skipped: Sequence[SkippedPhoto]) -> str:
     """Return the first photos that could not be used and why, as part of a sentence; "" of none."""
     return "; ".join(f"{photo.name}: {photo.reason}" for photo in skipped[:_REASONS_TOLD])
 

@@ -94,7 +94,7 @@ def find_lr(
     processes = find_processes()
     images = processes.first_here(lambda: open_images(data, data_root=data_root))
     recipe = recipe or ("finetune" if model is None else default_recipe(images))
-    refuse_lacking(model or backbone, settings)
+    refuse_lacking(model or backbone, settings, arguments or {})
     job = new_job(
         "fine-tuning" if model is None else "from nothing", images, model=model or backbone, weights=weights,
         size_px=size_px, fit=fit, arguments=arguments, recipe=recipe, settings={**settings, "compile": False},

@@ -112,7 +112,6 @@ class Trainer:
                 self._on_progress("steps", step + 1, self.total_steps)
                 if ends_epoch:
                     self._end_epoch(stage, rate)
-                    self.state.seconds += time.perf_counter() - began
                     began = time.perf_counter()
                 if keeps or stops:
                     self._keep(LAST)
@@ -191,8 +190,10 @@ class Trainer:
         state, validation = self.state, self.lesson.validation
         judged = None
         if validation is not None:
+            began = time.perf_counter()
             judged = judge_pictures(self.judged, validation, self.lesson, self.processes)
             self.set_modes()
+            state.seconds += time.perf_counter() - began
         epoch = Epoch(
             epoch=len(state.history) + 1,
             step=state.step,

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,7 @@ def plan_network(
     Raises:
         UnknownNameError: there is no such model.
         DataError: it can't take pictures of that size, or an argument is refused.
+        ValueError: size_px or fit is out of its range.
     """
     side, is_grey = look_at(images)
     chosen = dict(arguments)
@@ -96,11 +98,13 @@ def plan_network(
     if "num_classes" in arguments:
         raise DataError(f"num_classes is {arguments['num_classes']}, but comes from the photos; leave it out")
     if refused:
-        raise DataError(f"{name} takes no argument {refused[0]!r}; it takes {', '.join(takes)}")
+        allowed = ", ".join(key for key in takes if key != "num_classes")
+        raise DataError(f"{name} takes no argument {refused[0]!r}; it takes {allowed}")
     designed_for = input_shape_of(create_on_meta(name), name)[1]
     last_error: Exception | None = None
     for size in [size_px] if size_px else _sizes(side, designed_for):
         form = dict(chosen)
+        preprocess = _preprocess(size, form["in_channels"], fit)
         if "small_input" in takes and size <= SMALL_PX:
             form.setdefault("small_input", True)
         if "size_px" in takes and size != designed_for:
@@ -109,7 +113,7 @@ def plan_network(
             network = create_on_meta(name, num_classes=2, **form)
             if input_size := getattr(network, "input_size", None):
                 input_size.check(torch.empty(1, 1, size, size, device="meta"))
-            return Plan(name, _preprocess(size, form["in_channels"], fit), form)
+            return Plan(name, preprocess, form)
         except (ValueError, TypeError) as error:
             last_error = error
     channels = f"{form['in_channels']} channel{'s' if form['in_channels'] != 1 else ''}"
@@ -208,7 +212,7 @@ def check_stages(body: nn.Module, plan: Plan, recipe: Recipe) -> None:
 
 
 def _build(plan: Plan, num_classes: int, recipe: Recipe) -> Classifier:
-    arguments = {**plan.arguments, **regularisation(plan.name, recipe)}
+    arguments = {**regularisation(plan.name, recipe), **plan.arguments}
     try:
         if plan.name not in MODELS:
             return with_classifier(create_model(plan.name, num_classes=0, **arguments), plan, num_classes)
@@ -237,24 +241,34 @@ def regularisation(name: str, recipe: Recipe) -> dict[str, float]:
     return {own: value for key, value in wanted.items() if (own := _argument_for(name, key))}
 
 
-def refuse_lacking(name: str, settings: Mapping[str, Setting]) -> None:
-    """Refuse settings that are asked for by name, and that the network has no place for.
+def refuse_lacking(
+    name: str, settings: Mapping[str, Setting], arguments: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Refuse settings that are asked for by name, and that the network has no place for or is told otherwise.
 
     What a recipe's own file says is another matter: it is taken as far as the network has it.
 
     Args:
         name: of the model, or the folder of a backbone.
         settings: of the recipe, that are asked for.
+        arguments: of the model's factory, that are asked for.
 
     Raises:
         RecipeError: with the setting's name and value.
     """
-    if is_folder(name) and settings.keys() & {*_REGULARISATION, "zero_init"}:
+    if not settings.keys() & {*_REGULARISATION, "zero_init"}:
+        return
+    if is_folder(name):
         name = load_backbone(name).name
     for key, what in _REGULARISATION.items():
-        value = read_setting(key, settings.get(key, -1))
-        if float(value) > 0 and _argument_for(name, key) is None:
+        value, own = read_setting(key, settings.get(key, -1)), _argument_for(name, key)
+        if float(value) > 0 and own is None:
             raise RecipeError(f"{key} is {value:g}, but {name} has no {what}; leave it out")
+        if key in settings and own is not None and own in arguments:
+            raise RecipeError(
+                f"{key} is {value:g} as a setting, and {own} is {arguments[own]} as an argument of {name}; leave "
+                "one of them out"
+            )
     if read_setting("zero_init", settings.get("zero_init", False)):
         if name not in MODELS:
             raise RecipeError(

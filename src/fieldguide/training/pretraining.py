@@ -44,7 +44,7 @@ from fieldguide.weights.backbone_folder import FACTS, write_backbone
 
 RECIPE = "byol"
 _UNUSED_SETTINGS = ("label_smoothing", "mixup", "cutmix", "balance", "validation", "freeze", "batch_norm", "ema",
-                "teacher_weight", "temperature", "hard")  # fmt: skip
+                "layer_decay", "teacher_weight", "temperature", "hard")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,13 @@ def pretrain(
         TrainingError: something else is at ``output``, the loss is no number, or nothing can be written.
         StoppedError: Ctrl-C or SIGTERM came; :func:`resume_pretraining` goes on.
     """
+    _refuse_plateau((settings or {}).get("schedule"))
     job = new_job(
         "without labels", data, model=model, arguments=arguments, size_px=size_px, fit=fit, recipe=recipe,
         settings=settings, seed=seed, strict=strict, data_root=data_root,
     )  # fmt: skip
     refuse_supervised_settings(job.settings())
-    refuse_lacking(model, settings or {})
+    refuse_lacking(model, settings or {}, arguments or {})
     processes = find_processes()
     images = processes.first_here(lambda: open_unlabelled(data, data_root=data_root))
     keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
@@ -146,6 +147,9 @@ def resume_pretraining(
 
     Raises:
         TrainingError: there is no unfinished run, its photos have changed, or its checkpoints are damaged.
+        DataError: its photos are no longer there.
+        RecipeError: this processor does not have the run's arithmetic.
+        StoppedError: Ctrl-C or SIGTERM came.
     """
     target = expand(run)
     if (target / FACTS).exists() and not (target / RUN / JOB).exists():
@@ -165,6 +169,7 @@ def refuse_supervised_settings(recipe: Recipe) -> None:
     Raises:
         RecipeError: one of them is set.
     """
+    _refuse_plateau(recipe.schedule)
     usual = load_recipe(RECIPE).recipe
     for name in _UNUSED_SETTINGS:
         value, allowed = getattr(recipe, name), getattr(usual, name)
@@ -177,6 +182,15 @@ def refuse_supervised_settings(recipe: Recipe) -> None:
         raise RecipeError(
             f"batch_size is {recipe.batch_size}, in {recipe.accumulate} parts; a part without labels needs two "
             f"photos or more: set batch_size={2 * recipe.accumulate}"
+        )
+
+
+def _refuse_plateau(schedule: Setting | None) -> None:
+    """Refuse the schedule that watches validation photos, of which there are none, before it asks for some."""
+    if schedule == "plateau":
+        raise RecipeError(
+            "schedule is plateau, which watches the validation loss, and learning without labels has none; set "
+            "schedule=cosine, linear or constant"
         )
 
 

@@ -287,6 +287,10 @@ def _refuse_contradictions(recipe: Recipe) -> None:
             "first_size and first_strength are of progressive learning, and stages is 1; set stages=4, or leave "
             "both at 1"
         )
+    if recipe.deterministic and recipe.precision == "bfloat16":
+        raise RecipeError(
+            "deterministic is true, which takes float32, and precision bfloat16; leave one of them out"
+        )
     if recipe.hard and recipe.temperature != Recipe.temperature:
         raise RecipeError(
             f"hard is true, and temperature {recipe.temperature:g}; a teacher's choices have none: leave one of "

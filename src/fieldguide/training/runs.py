@@ -83,7 +83,7 @@ def train_network(
     processes = find_processes()
     images = processes.first_here(lambda: open_images(data, data_root=data_root))
     recipe = recipe or default_recipe(images)
-    refuse_lacking(model, settings or {})
+    refuse_lacking(model, settings or {}, arguments or {})
     job = new_job(
         "from nothing", data, model=model, arguments=arguments, size_px=size_px, fit=fit, recipe=recipe,
         settings=settings, teachers=teachers, unlabelled=unlabelled, seed=seed, strict=strict, data_root=data_root,
@@ -176,6 +176,9 @@ def resume(
     Raises:
         TrainingError: there is no unfinished run, its photos or its teachers have changed, or its checkpoints are
             damaged.
+        DataError: its photos are no longer there.
+        RecipeError: this processor does not have the run's arithmetic.
+        StoppedError: Ctrl-C or SIGTERM came.
     """
     processes = find_processes()
     keeper = Keeper(target := expand(run), interval_s=checkpoint_s)

@@ -93,7 +93,8 @@ class Stage:
     Args:
         number: from 0.
         size_px: side of its pictures.
-        strength: of the recipe's regularisation, a share from 0 to 1.
+        strength: a share from 0 to 1 of what rises with the size: the recipe's RandAugment, jitter, erasing, Mixup
+            and CutMix, and the network's layers of dropout.
     """
 
     number: int

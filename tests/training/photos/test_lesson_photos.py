@@ -73,6 +73,23 @@ def test_damaged_photos_are_skipped_and_named(image_folder):
         gather(folder, strict=True)
 
 
+def test_strict_looks_at_what_a_split_set_holds_out_before_anything_is_learnt(image_folder):
+    folder = image_folder({f"{part}/{name}": 4 for part in ("train", "test") for name in BOTH})
+    (folder / "test" / "red" / "bad.jpg").write_bytes(b"")
+    assert len(gather(folder, validation=0).held_out) == 9
+    with pytest.raises(DataError, match=r"test/red/bad\.jpg: empty file; stopped, as --strict asks"):
+        gather(folder, strict=True, validation=0)
+
+
+def test_the_reasons_told_are_of_the_class_that_has_no_photo(image_folder):
+    folder = image_folder({"red": 9})
+    (folder / "blue").mkdir()
+    for place in ("red/1.jpg", "red/2.jpg", "blue/3.jpg", "blue/4.jpg"):
+        (folder / place).write_bytes(b"")
+    with pytest.raises(DataError, match=r"'blue' .*train; 2 photos were skipped \(blue/3\.jpg: empty file; blue/4"):
+        gather(folder)
+
+
 def test_the_fingerprint_is_of_what_is_seen(image_folder):
     folder = image_folder(BOTH)
     before = gather(folder)

@@ -7,7 +7,7 @@ import pytest
 
 from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.training.recipe import load_recipe
-from fieldguide.training.record.job import FORMAT_VERSION, Job, load_job
+from fieldguide.training.record.job import FORMAT_VERSION, Job, load_job, new_job
 from fieldguide.training.record.keeper import Keeper
 
 JOB = Job(
@@ -44,14 +44,12 @@ def test_a_job_survives_its_way_through_a_file(target):
 
 def test_paths_are_found_from_another_folder_and_names_stay_names(tmp_path, monkeypatch, saved_guide):
     monkeypatch.chdir(tmp_path)
-    for place in ("photos", "lenet"):
-        (tmp_path / place).mkdir()
+    (tmp_path / "lenet").mkdir()
     (tmp_path / "some.safetensors").write_bytes(b"")
     (tmp_path / "body").symlink_to(saved_guide)
-    on_files = {"data": "photos", "data_root": "sets", "model": "body/", "weights": "some.safetensors"}
+    on_files = {"data_root": "sets", "model": "body/", "weights": "some.safetensors"}
     tuned = replace(JOB, kind="fine-tuning", **on_files).to_dict()
     assert {name: tuned[name] for name in on_files} == {
-        "data": str(tmp_path / "photos"),
         "data_root": str(tmp_path / "sets"),
         "model": str(tmp_path / "body"),
         "weights": str(tmp_path / "some.safetensors"),
@@ -61,6 +59,16 @@ def test_paths_are_found_from_another_folder_and_names_stay_names(tmp_path, monk
         assert (named["data"], named["data_root"], named["weights"]) == ("digits", None, None)
         assert named["model"] == "lenet", "a network, for the folder of that name is no backbone's"
     assert replace(JOB, data="").to_dict()["data"] == "", "given as an object"
+
+
+def test_photos_are_found_from_another_folder_and_a_named_set_beside_a_run_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    orders = {"model": "lenet", "recipe": "lesson", "settings": {}}
+    assert new_job("from nothing", "photos", **orders).data == str(tmp_path / "photos")
+    named = new_job("from nothing", "digits", **orders)
+    Keeper(tmp_path / "digits").keep_job(named.to_dict())
+    assert len(load_job(tmp_path / "digits").open_images()) == 1797
 
 
 def test_a_set_is_called_what_it_was_called(colours):

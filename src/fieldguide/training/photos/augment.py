@@ -96,7 +96,10 @@ class Augmentation:
         import_torchvision()
         from torchvision.transforms import v2
 
-        change = v2.RandAugment(_RAND_AUGMENT_OPS, round(self._recipe.rand_augment * stage.strength))
+        magnitude = round(self._recipe.rand_augment * stage.strength)
+        if not magnitude:
+            return pictures
+        change = v2.RandAugment(_RAND_AUGMENT_OPS, magnitude)
         changed = []
         with torch.random.fork_rng(devices=[]):
             for number, picture in enumerate(pictures):

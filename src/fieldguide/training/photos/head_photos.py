@@ -84,10 +84,11 @@ def check_usable(images: ImageSet, labels: npt.NDArray[np.int64], skipped: Seque
     counts = np.bincount(labels, minlength=len(images.class_names))
     empty = np.flatnonzero(counts == 0)
     if len(empty):
-        why = first_reasons(skipped)
+        of_class = {images.photo_names[index] for index in np.flatnonzero(images.labels == empty[0]).tolist()}
+        its_own = [photo for photo in skipped if photo.name in of_class]
+        why = f"{len(its_own)} photos were skipped ({first_reasons(its_own)})" if its_own else "all are held out"
         raise DataError(
-            f"{images.name}: no photo of the class {images.class_names[empty[0]]!r} can be used to train; "
-            f"{len(skipped)} photos were skipped ({why})"
+            f"{images.name}: no photo of the class {images.class_names[empty[0]]!r} can be used to train; {why}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -56,7 +57,7 @@ class LessonPhotos:
         """What is learnt from by its class."""
         return self.learnt.select(self.learnt.labels != NO_LABEL)
 
-    @property
+    @cached_property
     def seen_digests(self) -> list[bytes]:
         """Content digests of all photos but those held out."""
         return self.learnt.digests + (self.validation.digests if self.validation else [])
@@ -67,7 +68,7 @@ class LessonPhotos:
         parts = [self.learnt.labels] + ([self.validation.labels] if self.validation else [])
         return np.concatenate(parts)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Of what is learnt from and judged by, which a resumed run must find again."""
         return data_fingerprint(self.seen_digests, self.seen_labels, self.images.class_names)
@@ -118,6 +119,8 @@ def gather_photos(
         if images.is_split
         else candidates.select(np.isin(np.arange(len(candidates)), pictures.indices[chosen]))
     )
+    if strict and images.is_split:  # those of an unsplit set were all looked at
+        load_pictures(held_out, preprocess, strict=True, at_most_bytes=0, on_progress=on_progress)
     has_class = pictures.labels != NO_LABEL
     check_usable(images, pictures.labels[has_class & ~chosen], pictures.skipped)
     training = pictures.select(~chosen)
@@ -171,10 +174,9 @@ def _set_apart(
         given = everything.select((everything.parts == "val") & (everything.labels != NO_LABEL))
         validation = load_pictures(given, preprocess, strict=strict, beside=training, on_progress=on_progress)
         if not len(validation):
-            first = first_reasons(validation.skipped)
             raise DataError(
-                f"{everything.name}: no photo of the val part can be used ({first or 'none has a class'}); mend "
-                "them, or set validation=0"
+                f"{everything.name}: no photo of the val part can be used "
+                f"({first_reasons(validation.skipped) or 'none has a class'}); mend them, or set validation=0"
             )
         return training, validation
     mask = hold_out(training.digests, training.labels, recipe.validation, purpose="validation")

@@ -1,8 +1,9 @@
 """The pictures that steps learn from: decoded to one size, and held in memory where they fit there."""
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from fieldguide import launched
 from fieldguide.cost.memory import total_bytes
 from fieldguide.data import ImageSet, Preprocess, SkippedPhoto
+from fieldguide.data.decode import decode
 from fieldguide.data.image_set import content_digest
 from fieldguide.embed.embedder import in_threads
 from fieldguide.errors import DataError, PhotoError
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 _AHEAD = 256  # photos decoded before they are asked for
 _AT_ONCE = 16  # photos a thread looks at before it hands over: small pictures take less time than a handover
-_NO_THREADS_UP_TO_PX = 64  # where threads only wait for each other: Python's part outweighs the decoder's
+_SMALL_PX = 64  # photos up to this side make threads wait for each other: Python's part outweighs the decoder's
+_LOOKED_AT = 8  # photos, until one can be read
 _SHARE_OF_MEMORY = 0.25  # that pictures may take; more are decoded anew in each epoch
 Pixels = npt.NDArray[np.uint8]
 
@@ -130,20 +133,29 @@ def load_pictures(
         return [_look(images, index, preprocess if ready is None else None, strict) for index in stretch]
 
     starts = range(0, len(images), _AT_ONCE)
-    alone = ready is not None or preprocess.size_px <= _NO_THREADS_UP_TO_PX
+    alone = preprocess.size_px <= _SMALL_PX and _are_small(images)
     looks = map(look, starts) if alone else in_threads(look, starts, ahead=_AHEAD // _AT_ONCE)
-    found = Pictures(images, preprocess, np.zeros(0, np.int64), [], held)
     indices: list[int] = []
+    digests: list[bytes] = []
+    skipped: list[SkippedPhoto] = []
     each = enumerate(counted(chain.from_iterable(looks), len(images), "pictures", on_progress))
     for index, (digest, picture, reason) in each:
         if reason:
-            found.skipped.append(SkippedPhoto(images.photo_names[index], reason))
+            skipped.append(SkippedPhoto(images.photo_names[index], reason))
             continue
         if held is not None and picture is not None:
             held[index] = picture
         indices.append(index)
-        found.digests.append(digest)
-    return replace(found, indices=np.array(indices, np.int64))
+        digests.append(digest)
+    return Pictures(images, preprocess, np.array(indices, np.int64), digests, held, skipped)
+
+
+def _are_small(images: ImageSet) -> bool:
+    """Whether a set's photos, by the first that can be read, take less time than to hand them to a thread."""
+    for index in range(min(_LOOKED_AT, len(images))):
+        with contextlib.suppress(PhotoError, OSError):
+            return max(decode(images.read(index)).size) <= _SMALL_PX
+    return False
 
 
 def _ready_pixels(images: ImageSet, preprocess: Preprocess) -> Pixels | None:

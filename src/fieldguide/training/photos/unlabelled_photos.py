@@ -1,6 +1,7 @@
 """Photos to learn from without labels; where some have labels, also those that the features are judged by."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ class UnlabelledPhotos:
         """Those of the pictures learnt from that have labels: judging may look these up."""
         return self.learnt.select(self.learnt.labels != NO_LABEL)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Of what is learnt from, which a resumed run must find again."""
         return data_fingerprint(self.learnt.digests, np.full(len(self.learnt), NO_LABEL), ())
@@ -96,15 +97,15 @@ def gather_unlabelled(
         chosen = hold_out(pictures.digests, pictures.labels) & (pictures.labels != NO_LABEL)
         chosen &= pictures.images.parts[pictures.indices] == UNSPLIT
         held_out, pictures = pictures.select(chosen), pictures.select(~chosen)
+    if held_out is not None:
+        judged = set(held_out.digests)  # copies of these may lie elsewhere
+        pictures = pictures.select(np.array([digest not in judged for digest in pictures.digests], np.bool_))
     if len(pictures) < 2:
         why = first_reasons(skipped)
         raise DataError(
             f"{everything.name} has {len(pictures)} photos to learn from, and {len(skipped)} that can't be used"
             f"{f' ({why})' if why else ''}; learning without labels takes two or more, better thousands"
         )
-    if held_out is not None:
-        learnt = set(pictures.digests)
-        held_out = held_out.select(np.array([d not in learnt for d in held_out.digests], np.bool_))
     return UnlabelledPhotos(everything, pictures, held_out if held_out else None, skipped)
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from fieldguide.data import ImageSet, open_images
 from fieldguide.data.preprocess import Fit
+from fieldguide.data.sources import open_named
 from fieldguide.errors import TrainingError
 from fieldguide.guide_format import FACTS, RUN
 from fieldguide.paths import expand, found_anywhere
@@ -25,7 +26,7 @@ class Job:
 
     Args:
         kind: from nothing, by fine-tuning a pretrained body, or from nothing and without labels.
-        data: path or name of the set; empty where it was given as an object.
+        data: absolute path of the set, or its name; empty where it was given as an object.
         data_name: what the set was called when the run began; empty before that.
         data_root: where a named set's files are.
         model: name of the network; or the folder of a pretrained backbone.
@@ -84,18 +85,19 @@ class Job:
 
         Raises:
             TrainingError: it was given as an object, and can't be opened again.
+            DataError: it is no longer there.
         """
         if not self.data:
             name = "resume_pretraining" if self.kind == WITHOUT_LABELS else "resume"
             raise TrainingError(f"this run's photos were given as an object; pass them to {name}(run, data=...)")
-        images = opener(self.data, data_root=self.data_root)
+        is_path = Path(self.data).is_absolute()  # what has the name of a set by now may be this very run
+        images = opener(self.data) if is_path else open_named(self.data, data_root=self.data_root)
         return replace(images, name=self.data_name or images.name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the orders as JSON holds them: with absolute paths, for a run may go on from another folder."""
         is_path = self.kind == "fine-tuning" and is_folder(self.model)
         places = {
-            "data": found_anywhere(self.data),
             "data_root": None if self.data_root is None else str(expand(self.data_root).absolute()),
             "model": found_anywhere(self.model) if is_path else self.model,
             "weights": None if self.weights is None else found_anywhere(self.weights),
@@ -140,7 +142,7 @@ def new_job(
     return Job(
         kind=kind,
         seed=seed,
-        data="" if isinstance(data, ImageSet) else str(data),
+        data="" if isinstance(data, ImageSet) else found_anywhere(data),
         data_root=None if data_root is None else str(data_root),
         weights=None if weights is None else str(weights),
         arguments=dict(arguments or {}),
