@@ -141,7 +141,7 @@ def test_damaged_photos_are_skipped_and_named_or_end_it(image_folder, strict):
         ({"model": "resnet19"}, UnknownNameError, "no model is called 'resnet19'"),
         ({"recipe": "strng"}, UnknownNameError, "no recipe is called 'strng', did you mean 'strong'"),
         ({"settings": {"lr": 0}}, RecipeError, "lr is 0; it must be above 0"),
-        ({"arguments": {"depth": 3}}, DataError, "multilayer_cnn takes no argument 'depth'; it takes num_classes"),
+        ({"arguments": {"depth": 3}}, DataError, "multilayer_cnn takes no argument 'depth'; it takes in_channels"),
         (
             {"settings": {**QUICK, "batch_size": 400, "accumulate": 400}},
             TrainingError,
