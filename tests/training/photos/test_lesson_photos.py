@@ -86,9 +86,7 @@ def test_the_reasons_told_are_of_the_class_that_has_no_photo(image_folder):
     (folder / "blue").mkdir()
     for place in ("red/1.jpg", "red/2.jpg", "blue/3.jpg", "blue/4.jpg"):
         (folder / place).write_bytes(b"")
-    with pytest.raises(
-        DataError, match=r"'blue' .*train; 2 photos were skipped \(blue/3\.jpg: empty file; blue/4"
-    ):
+    with pytest.raises(DataError, match=r"'blue' .*; 2 photos were skipped \(blue/3\.jpg: empty file; blue/4"):
         gather(folder)
 
 
