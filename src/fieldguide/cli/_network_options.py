@@ -9,70 +9,63 @@ import typer
 
 _PANEL = "Training a network"
 
-ModelName = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        help="Train this network from nothing: one of `fieldguide models`, timm:NAME or torchvision:NAME.",
-        show_default=False,
-        rich_help_panel=_PANEL,
-    ),
-]
-RecipeName = Annotated[
-    str | None,
-    typer.Option(
-        help="How to train; `fieldguide recipes` lists them. Or the path of a .toml file like theirs.",
-        show_default="by the photos, or finetune",
-        rich_help_panel=_PANEL,
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="Change a setting of the recipe: NAME=VALUE, as `fieldguide recipes NAME` lists them. Repeatable.",
-        show_default=False,
-        rich_help_panel=_PANEL,
-    ),
-]
-Arguments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--argument",
-        "-a",
-        help="An argument of the network: NAME=VALUE, such as width=0.5. Repeatable.",
-        show_default=False,
-        rich_help_panel=_PANEL,
-    ),
-]
-Width = Annotated[
-    float | None,
-    typer.Option(help="The network's width: short for -a width=.", show_default=False, rich_help_panel=_PANEL),
-]
-Teachers = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--teacher",
-        help="A guide to the same classes to learn from, beside the labels; of several, their mean. Repeatable.",
-        show_default=False,
-        rich_help_panel=_PANEL,
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, help="Of all chance.", rich_help_panel=_PANEL)]
-
-
-def short_for(setting: str, help_text: str) -> Any:  # noqa: ANN401 - typer's
-    """Return the option that is short for a recipe's setting."""
-    return typer.Option(
-        help=f"{help_text}: short for --set {setting}=.", show_default=False, rich_help_panel=_PANEL
-    )
-
 
 def in_panel(*names: str, help_text: str, **options: Any) -> Any:  # noqa: ANN401 - typer's
     """Return an option of training a network."""
     return typer.Option(*names, help=help_text, rich_help_panel=_PANEL, **options)
 
 
+def short_for(setting: str, help_text: str) -> Any:  # noqa: ANN401 - typer's
+    """Return the option that is short for a recipe's setting."""
+    return in_panel(help_text=f"{help_text}: short for --set {setting}=.", show_default=False)
+
+
+ModelName = Annotated[
+    str | None,
+    in_panel(
+        "--model",
+        help_text="Train this network from nothing: one of `fieldguide models`, timm:NAME or torchvision:NAME.",
+        show_default=False,
+    ),
+]
+RecipeName = Annotated[
+    str | None,
+    in_panel(
+        help_text="How to train; `fieldguide recipes` lists them. Or the path of a .toml file like theirs.",
+        show_default="by the photos, or finetune",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    in_panel(
+        "--set",
+        help_text="Change a setting of the recipe: NAME=VALUE, as `fieldguide recipes NAME` lists them. "
+        "Repeatable.",
+        show_default=False,
+    ),
+]
+Arguments = Annotated[
+    list[str] | None,
+    in_panel(
+        "--argument",
+        "-a",
+        help_text="An argument of the network: NAME=VALUE, such as width=0.5. Repeatable.",
+        show_default=False,
+    ),
+]
+Width = Annotated[
+    float | None, in_panel(help_text="The network's width: short for -a width=.", show_default=False)
+]
+Teachers = Annotated[
+    list[Path] | None,
+    in_panel(
+        "--teacher",
+        help_text="A guide to the same classes to learn from, beside the labels; of several, their mean. "
+        "Repeatable.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, in_panel(help_text="Of all chance.", min=0)]
 Epochs = Annotated[float | None, short_for("epochs", "Times that every photo is learnt from")]
 LearningRate = Annotated[float | None, short_for("lr", "Learning rate at its highest")]
 BatchSize = Annotated[int | None, short_for("batch_size", "Photos a step")]

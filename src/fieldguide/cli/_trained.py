@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fieldguide.cli._console import note, percent
+from fieldguide.cli._console import note, percent, print_json, print_skipped, print_table
 
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
 
 
 def print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) -> None:
-    from fieldguide.cli._console import print_json
-
     if as_json:
         records = [_as_json(guide, path, seconds) for path, guide in guides.items()]
         print_json(records if len(records) > 1 else records[0])
@@ -40,8 +38,6 @@ def _print_seeds(guides: "dict[Path, Guide]") -> None:
     """Print the accuracy of each seed, their mean and their spread."""
     import statistics
 
-    from fieldguide.cli._console import print_table
-
     top1 = [guide.facts["metrics"]["top1"] for guide in guides.values() if guide.facts.get("metrics")]
     rows = [(str(path), percent((guide.facts.get("metrics") or {}).get("top1"))) for path, guide in guides.items()]
     print_table(("guide", "top-1"), rows)
@@ -54,7 +50,6 @@ def _print_seeds(guides: "dict[Path, Guide]") -> None:
 
 def _print_guide(guide: "Guide", target: Path) -> None:
     """Print what it learnt from, how good it is, and what was left out."""
-    from fieldguide.cli._console import print_skipped
     from fieldguide.cli._report import print_evaluation, print_metrics
     from fieldguide.data import SkippedPhoto
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fieldguide.cli._console import percent
+from fieldguide.cli._console import percent, progress_bars
 
 if TYPE_CHECKING:
     from fieldguide.training.record.history import Epoch
@@ -23,7 +23,6 @@ def watching(checkpoint_s: float, tensorboard: Path | None, *, quiet: bool) -> I
         quiet: whether to print no table.
     """
     from fieldguide import launched
-    from fieldguide.cli._console import progress_bars
 
     tensorboard = None if launched.rank() else tensorboard
     with progress_bars() as on_progress, epoch_table(wanted=not quiet, tensorboard=tensorboard) as on_epoch:

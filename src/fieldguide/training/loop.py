@@ -8,8 +8,9 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -126,7 +127,7 @@ class Trainer:
         """Yield the steps, and this process's share of each one's pictures."""
         return zip(steps, self.lesson.pictures.batches(map(self._share, steps)), strict=True)
 
-    def _share(self, step: int) -> Any:  # noqa: ANN401 - an array
+    def _share(self, step: int) -> npt.NDArray[np.int64]:
         size = self.order.batch_size // self.processes.count
         return self.order.batch(step)[self.processes.rank * size :][:size]
 

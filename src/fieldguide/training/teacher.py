@@ -19,8 +19,8 @@ from fieldguide.embed.engines import Engine
 from fieldguide.ensembles import class_difference, class_order
 from fieldguide.errors import FieldguideError, TrainingError
 from fieldguide.guide import Guide, load
+from fieldguide.training.photos.colours import TO_GREY
 
-_TO_GREY = (0.299, 0.587, 0.114)  # ITU-R 601-2, as PIL turns RGB to grey
 Features = Callable[[Tensor], Tensor]
 _MODES = {"nearest": "nearest-exact", "bilinear": "bilinear", "bicubic": "bicubic", "lanczos": "bicubic"}
 
@@ -105,7 +105,7 @@ def _with_channels(pictures: Tensor, channels: int) -> Tensor:
         return pictures
     if channels == 3:
         return pictures.expand(-1, 3, -1, -1)
-    weights = torch.tensor(_TO_GREY, device=pictures.device).view(1, 3, 1, 1)
+    weights = torch.tensor(TO_GREY, dtype=torch.float32, device=pictures.device).view(1, 3, 1, 1)
     return (pictures * weights).sum(dim=1, keepdim=True)
 
 

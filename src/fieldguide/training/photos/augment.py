@@ -6,9 +6,9 @@ several processes that share a batch crop its photos as one process would.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -126,7 +126,7 @@ class Augmentation:
             images = F.interpolate(images, (stage.size_px,) * 2, mode="bilinear", antialias=True)
         return images
 
-    def _boxes(self, random_numbers: np.random.Generator, batch_size: int) -> Any:  # noqa: ANN401 - an array
+    def _boxes(self, random_numbers: np.random.Generator, batch_size: int) -> npt.NDArray[np.float64]:
         """Return (B, 4): width and height of each crop as shares of the picture, and its centre from -1 to 1."""
         scale = random_numbers.uniform(self._recipe.min_scale, 1, batch_size)
         aspect = np.exp(random_numbers.uniform(math.log(_ASPECT[0]), math.log(_ASPECT[1]), batch_size))

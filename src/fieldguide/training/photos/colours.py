@@ -15,8 +15,8 @@ from torch import Tensor
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.4, 0.4, 0.2, 0.1  # BYOL, table 6, at strength 1; hue in turns
 APPLIED = 0.8  # the share of pictures whose colours change (table 6)
-_TO_GREY = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as PIL turns RGB to grey
-_TO_YIQ = np.array([_TO_GREY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
+TO_GREY = np.array([0.299, 0.587, 0.114])  # ITU-R 601-2, as PIL turns RGB to grey
+_TO_YIQ = np.array([TO_GREY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 _FROM_YIQ = np.linalg.inv(_TO_YIQ)
 
 Matrices = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ def change_colours(images: Tensor, matrices: Matrices, contrasts: npt.NDArray[np
         matrices: (n, 3, 3) from colours to colours.
         contrasts: (n,) of each image around its mean grey.
     """
-    weights = _TO_GREY
+    weights = TO_GREY
     if images.shape[1] == 1:
         matrices, weights = matrices.sum(axis=2)[:, :1, None], np.ones(1)
     means = images.mean(dim=(2, 3)).cpu().double().numpy()
