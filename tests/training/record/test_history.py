@@ -53,4 +53,5 @@ def test_a_sentence_says_whether_it_fits(own, others, losses, sentence):
 
 def test_what_to_try_depends_on_where_it_began():
     assert "--recipe strong" in verdict(1.0, 0.5, epochs(1.0))
+    assert "strong" not in verdict(1.0, 0.5, epochs(1.0), is_augmented=True)
     assert verdict(1.0, 0.5, epochs(1.0), from_nothing=False).endswith("try more photos, or fewer epochs.")

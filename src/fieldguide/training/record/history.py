@@ -58,7 +58,12 @@ _POOR = 0.9  # accuracy on its own photos, below which it has not learnt them
 
 
 def verdict(
-    train_top1: float | None, held_out_top1: float | None, history: Sequence[Epoch], *, from_nothing: bool = True
+    train_top1: float | None,
+    held_out_top1: float | None,
+    history: Sequence[Epoch],
+    *,
+    from_nothing: bool = True,
+    is_augmented: bool = False,
 ) -> str:
     """Say in a sentence whether a network under- or overfits, and what to try; nothing where that can't be known.
 
@@ -67,13 +72,15 @@ def verdict(
         held_out_top1: on photos that it did not learn from.
         history: of the run.
         from_nothing: whether the network began so.
+        is_augmented: whether its photos were changed and mixed as strongly as recipes do.
     """
     if train_top1 is None or held_out_top1 is None or not history:
         return ""
     on_both = f"{train_top1:.1%} of its own photos right and {held_out_top1:.1%} of others"
     if train_top1 - held_out_top1 > _GAP:
+        stronger = "" if is_augmented else "--recipe strong, "
         return f"It overfits ({on_both}): try more photos, " + (
-            "--recipe strong, a smaller network, or --finetune." if from_nothing else "or fewer epochs."
+            f"{stronger}a smaller network, or --finetune." if from_nothing else "or fewer epochs."
         )
     if train_top1 < _POOR:
         falls = len(history) > 1 and history[-1].train_loss < 0.98 * history[-2].train_loss
