@@ -32,6 +32,8 @@ def main() -> NoReturn:
             raise KeyboardInterrupt
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
+        if launched.num_processes() > 1:
+            _interrupts.hear_no_end()
         sys.stderr = own_stderr if _is_to_say_why() else _nowhere()
         code = _explain(error)
     gc.freeze()  # else Python looks for garbage in all that was ever imported, a tenth of a second, only to exit

@@ -20,6 +20,11 @@ def watch() -> None:
             signal.signal(signal.SIGALRM, _on_alarm)
 
 
+def hear_no_end() -> None:
+    """Let no SIGTERM cut off a process's last words: a launcher ends all others as soon as it misses one."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def has_arrived() -> bool:
     """Return whether Ctrl-C was pressed; an error that follows may be its effect on a library."""
     return _arrived

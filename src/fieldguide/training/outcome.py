@@ -82,10 +82,14 @@ def _make_guide(
     embedding = guide.embedder.embed(photos.held_out, on_progress, strict=job.strict)
     wanted = np.ones(len(embedding.digests), np.bool_)
     evaluation = guide.judge(photos.held_out, photos.held_out.labels, embedding, wanted)
-    is_augmented = bool(job.settings().mixup or job.settings().cutmix)
+    recipe = job.settings()
     on_others = evaluation.top1 if evaluation else training["validation_top1"]
     training["verdict"] = verdict(
-        own.top1, on_others, history, from_nothing=comparison is None, is_augmented=is_augmented
+        own.top1,
+        on_others,
+        history,
+        from_nothing=comparison is None,
+        is_augmented=bool(recipe.mixup or recipe.cutmix),
     )
     seen_labels, held_out_labels = photos.seen_labels, photos.held_out.labels[embedding.indices]
     facts = {

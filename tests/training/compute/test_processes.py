@@ -188,9 +188,8 @@ def test_a_process_that_is_killed_ends_the_run_and_two_go_on(plain, folder, tmp_
     os.kill(_workers(process.pid)[-1], signal.SIGKILL)
     result = finish(process)
     assert result.returncode
-    messages = said(result)  # none where the launcher ended the other process before that noticed
-    assert len(messages) <= 1, result.stderr
-    assert all(re.search(r"process \d of 2 lost another one, which was killed", m) for m in messages), messages
+    (message,) = said(result)
+    assert re.search(r"process \d of 2 lost another one, which was killed or failed", message)
     go_on(tmp_path / "run")
     assert largest_difference(plain, tmp_path / "run") == 0
 
