@@ -13,7 +13,7 @@ from fieldguide.errors import RecipeError, TrainingError
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.processes import find_processes
 from fieldguide.training.loop import Trainer
-from fieldguide.training.network import refuse_lacking
+from fieldguide.training.network_settings import refuse_lacking
 from fieldguide.training.preparation import default_recipe, prepare_run
 from fieldguide.training.recipe import Setting
 from fieldguide.training.record.job import new_job

@@ -20,8 +20,10 @@ from fieldguide.evaluate import evaluate
 from fieldguide.head import LinearHead
 from fieldguide.progress import Progress, silent
 from fieldguide.training.logistic_regression import fit_head
-from fieldguide.training.network import Classifier, Plan, check_stages, regularisation
+from fieldguide.training.network import Classifier, check_stages
+from fieldguide.training.network_settings import regularisation
 from fieldguide.training.photos.lesson_photos import LessonPhotos
+from fieldguide.training.plan import Plan
 from fieldguide.training.recipe import Recipe
 from fieldguide.weights import Backbone
 

@@ -21,10 +21,11 @@ from fieldguide.training.finetuning import pretrained_network, solve_head
 from fieldguide.training.judge import probs_on
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Trainer
-from fieldguide.training.network import Classifier, Plan, build_network, look_at, plan_network, set_modes
+from fieldguide.training.network import Classifier, build_network, set_modes
 from fieldguide.training.photos.augment import SMALL_PX, Augmentation
 from fieldguide.training.photos.lesson_photos import LessonPhotos, gather_photos
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos
+from fieldguide.training.plan import Plan, look_at, plan_network
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.record.history import OnEpoch, ignore_epoch
 from fieldguide.training.record.job import Job

@@ -22,16 +22,11 @@ from fieldguide.training.compute.processes import Processes, find_processes
 from fieldguide.training.judge_features import judge_features
 from fieldguide.training.lesson import Lesson
 from fieldguide.training.loop import Trainer
-from fieldguide.training.network import (
-    Classifier,
-    Plan,
-    build_network,
-    plan_network,
-    refuse_lacking,
-    to_backbone,
-)
+from fieldguide.training.network import Classifier, build_network, to_backbone
+from fieldguide.training.network_settings import refuse_lacking
 from fieldguide.training.photos.augment import Augmentation
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos, gather_unlabelled, open_unlabelled
+from fieldguide.training.plan import Plan, plan_network
 from fieldguide.training.preparation import arithmetic_of, check_all_see_the_same, check_unchanged
 from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.facts import origin, skipped_facts

@@ -13,7 +13,8 @@ from fieldguide.guide_format import FACTS, check_replaceable
 from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.processes import Processes, find_processes
-from fieldguide.training.network import Classifier, refuse_lacking
+from fieldguide.training.network import Classifier
+from fieldguide.training.network_settings import refuse_lacking
 from fieldguide.training.outcome import to_guide
 from fieldguide.training.preparation import default_recipe, prepare_run
 from fieldguide.training.recipe import Setting

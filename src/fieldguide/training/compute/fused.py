@@ -107,7 +107,7 @@ class _NormAct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         maps, output, weight, mean, variance = ctx.saved_tensors
-        passed = torch.ops.aten.hardtanh_backward(gradients[0], output, *ctx.clamped)
+        passed = _pass_unclamped(gradients[0], output, ctx.clamped)
         scale = torch.rsqrt(variance + ctx.eps)
         found = torch.ops.aten.native_batch_norm_backward(
             passed, maps, weight, None, None, mean, scale, True, ctx.eps, list(ctx.needs_input_grad[:3])
@@ -174,12 +174,19 @@ class _ConvClamp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         maps, filters, output = ctx.saved_tensors
-        passed = torch.ops.aten.hardtanh_backward(gradients[0], output, *ctx.clamped)
+        passed = _pass_unclamped(gradients[0], output, ctx.clamped)
         needed = list(ctx.needs_input_grad[:3])
         found = torch.ops.aten.convolution_backward(
             passed, maps, filters, [len(filters)], [1, 1], [0, 0], [1, 1], False, [0, 0], 1, needed
         )
         return (*found, None)
+
+
+def _pass_unclamped(gradient: Tensor, output: Tensor, clamped: _Range) -> Tensor:
+    """Return the gradient (N, C, H, W) of what was clamped, channels last: that of a mean lies otherwise."""
+    gradient = gradient.contiguous(memory_format=torch.channels_last)
+    passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, output, *clamped)
+    return passed
 
 
 def _slices(maps: Tensor) -> Iterator[slice]:
