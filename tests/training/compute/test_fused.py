@@ -33,6 +33,7 @@ def learnt_from(layers, images, *, short=True):
     with torch.autocast("cpu", torch.bfloat16, enabled=short):
         output = layers(images)
     weights = torch.linspace(-1, 1, output.numel()).view_as(output)
+    weights = weights.contiguous(memory_format=torch.channels_last)  # as gradients lie within a network
     (output.float() * weights).sum().backward()
     gradients = {name: p.grad.float() for name, p in layers.named_parameters()}
     statistics = {name: b.float() for name, b in layers.named_buffers()}
@@ -58,24 +59,34 @@ def test_it_is_as_near_to_float32_as_bfloat16_is(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_in_float32_only_the_rounding_differs(name):
-    plain = made(**LAYERS[name])
+    only_rounding_differs(made(**LAYERS[name]), torch.randn(6, LAYERS[name]["in_channels"], 20, 20))
+
+
+def test_large_maps_are_worked_on_in_slices():
+    layers = made(in_channels=64, out_channels=64, kernel_size=3, groups=64)
+    only_rounding_differs(layers, torch.randn(5, 64, 128, 128))  # 4 MiB each
+
+
+def only_rounding_differs(plain, images):
+    """Hold fused layers to float64: they are as near to it as plain ones, in float32."""
+    images = images.contiguous(memory_format=torch.channels_last)
     fused, exact = copy.deepcopy(plain), copy.deepcopy(plain).double()
     fuse(fused)
-    images = torch.randn(6, LAYERS[name]["in_channels"], 20, 20).contiguous(memory_format=torch.channels_last)
     truth = learnt_from(exact, images.double(), short=False)
     ours, theirs = (learnt_from(layers, images, short=False) for layers in (fused, plain))
     for key, value in truth.items():
         assert error(ours[key], value) <= max(3 * error(theirs[key], value), 2e-6), key
 
 
-def test_large_maps_are_worked_on_in_slices():
-    plain = made(in_channels=64, out_channels=64, kernel_size=3, groups=64)
+def test_a_gradient_may_lie_otherwise():
+    plain = made(in_channels=8, out_channels=40, kernel_size=1)
     fused = copy.deepcopy(plain)
     fuse(fused)
-    images = torch.randn(5, 64, 128, 128).contiguous(memory_format=torch.channels_last)  # 2 MiB each
-    ours, theirs = learnt_from(fused, images), learnt_from(plain, images)
-    for key, value in theirs.items():
-        assert error(ours[key], value) < 0.01, key
+    images = torch.randn(6, 8, 20, 20).contiguous(memory_format=torch.channels_last)
+    for layers in (plain, fused):  # as that of the mean of a network's last maps does
+        layers(images).mean((2, 3)).square().sum().backward()
+    for ours, theirs in zip(fused.parameters(), plain.parameters(), strict=True):
+        assert error(ours.grad, theirs.grad) < 1e-4
 
 
 def test_moments_are_differentiated_as_torch_does():

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from fieldguide.errors import RecipeError
-from fieldguide.training.compute.depthwise import hasten_depthwise
+from fieldguide.training.compute.convolution_gradients import hasten_gradients
 from fieldguide.training.compute.fused import fuse
 
 Precision = Literal["float32", "bfloat16"]
@@ -151,7 +151,7 @@ def prepare(network: nn.Module, arithmetic: Arithmetic, device: torch.device) ->
     if device.type == "cpu" and arithmetic.fused:
         fuse(network)
     if device.type == "cpu" and arithmetic.precision == "bfloat16":
-        hasten_depthwise(network)
+        hasten_gradients(network)
 
 
 def autocast(arithmetic: Arithmetic, device: torch.device) -> torch.autocast:
