@@ -40,7 +40,7 @@ def train_student(teacher: Path, kind: str, seed: int, epochs: float) -> fg.Guid
     with_more = kind == "unlabelled"
     of_kind = {"hard": {"hard": True}, "unlabelled": {"teacher_weight": 0.9, "temperature": 4.0}}
     epochs *= LABELLED / (LABELLED + UNLABELLED) if with_more else 1
-    settings = {"epochs": epochs, "shift": 0.125, **of_kind.get(kind, {})}
+    settings = {"epochs": epochs, **of_kind.get(kind, {})}
     return fg.train_network(
         photos(UNLABELLED if with_more else 0),
         model="resnet9",

@@ -120,5 +120,9 @@ def test_stages_rise_evenly_over_parts_of_equal_length():
 def test_small_sides_and_odd_ones():
     recipe = Recipe(stages=2, first_size=0.1)
     assert [stage_of(recipe, step, 2, 20).size_px for step in range(2)] == [8, 20]
+    assert stage_of(recipe, 0, 2, 6).size_px == 6
+    for first_size, size_px in ((1, 28), (0.99, 30)):  # neither is enlarged to the next multiple of 8
+        recipe = Recipe(stages=3, first_size=first_size)
+        assert {stage_of(recipe, step, 3, size_px).size_px for step in range(3)} == {size_px}
     fewer_steps = [stage_of(Recipe(stages=4, first_size=0.5), step, 2, 64).number for step in range(2)]
     assert fewer_steps == [0, 2]

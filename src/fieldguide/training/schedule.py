@@ -105,10 +105,11 @@ class Stage:
 def stage_of(recipe: Recipe, step: int, total_steps: int, size_px: int) -> Stage:
     """Return the stage that a step belongs to: size and strength rise evenly over stages of equal length.
 
-    EfficientNetV2, section 4.2, algorithm 1; sizes are rounded to multiples of 8.
+    EfficientNetV2, section 4.2, algorithm 1; sizes are rounded to multiples of 8, up to the full one.
     """
     number = min(recipe.stages - 1, step * recipe.stages // total_steps)
     share = 1.0 if recipe.stages == 1 else number / (recipe.stages - 1)
     side = size_px * (recipe.first_size + share * (1 - recipe.first_size))
+    is_full = share == 1 or recipe.first_size == 1
     strength = recipe.first_strength + share * (1 - recipe.first_strength)
-    return Stage(number, size_px if share == 1 else max(8, round(side / 8) * 8), strength)
+    return Stage(number, size_px if is_full else min(size_px, max(8, round(side / 8) * 8)), strength)
