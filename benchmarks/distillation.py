@@ -4,9 +4,9 @@
 
 CIFAR-10 with 5,000 labelled photos. The teacher is a guide of frozen features (EfficientNet-Lite0 at 96 px),
 trained on the same 5,000 photos. The student is ResNet-9 of width 0.125 from nothing, with the recipe sprint at
-full size, the same steps and the same seeds each time: alone; with the teacher's probabilities; with its choices; and
-with its probabilities of 20,000 more photos without a class, in as many steps. Prints the accuracy on the 10,000
-test photos of each seed, and the mean gain.
+full size, the same steps and the same seeds each time: alone; with the teacher's probabilities; with its
+choices; and with its probabilities of 20,000 more photos without a class, in as many steps. Prints the accuracy
+on the 10,000 test photos of each seed, and the mean gain.
 """
 
 import argparse
