@@ -33,9 +33,11 @@ def test_from_nothing_it_shows_its_epochs_and_says_what_came_of_it(run, tmp_path
     )
     assert (result.returncode, result.stderr) == (0, f"curves: {target / 'curves.png'}\n")
     lines = result.stdout.splitlines()
-    header = "  epoch   steps   px      rate     loss  val. loss  val. top-1  photos/s     time"
+    header = "  epoch   steps   px      rate     loss  val. loss  val. top-1  photos/s     time     left"
     assert lines[0] == header
     assert [line.split()[0] for line in lines[1:3]] == ["1", "2"] and all(map(len, lines[1:3]))
+    assert [re.search(r" \d+:\d\d +\d+:\d\d$", line) is not None for line in lines[1:3]] == [True, True]
+    assert lines[2].endswith(" 0:00"), "nothing is left"
     assert lines[3] == "" and lines[4].startswith("10 classes, ")
     assert re.search(r"^It (over|under)?fits \(", result.stdout, re.MULTILINE)
     assert re.fullmatch(rf"{target} is ready after \d+\.\d s; try: fieldguide predict {target} PHOTO", lines[-1])
@@ -298,6 +300,8 @@ MISTAKES = {
     "digits --model mlp --set lr=1 --lr 2": "--lr 2.0 and --set lr=1 contradict each other; leave one of them out",
     "digits --model mlp --set epochs=1 --epochs 2": "--epochs 2.0 and --set epochs=1 contradict each other; .*",
     "digits --model mlp --set balance=sampling --balanced": "--balanced and --set balance=sampling contradict .*",
+    "digits --model mlp --set deterministic=no --deterministic": "--deterministic and --set deterministic=no .*",
+    "digits --deterministic": "--deterministic is for training a network; add --finetune, or --model NAME",
     "digits --model mlp --teacher x --set hard=no --hard": "--hard and --set hard=no contradict each other; .*",
     "digits --model mlp --width 0.5 -a width=1": "--width 0.5 and --argument width=1 contradict each other; .*",
     "digits --model mlp --set dropout=0.5 -o x": "dropout is 0.5, but mlp has no dropout; leave it out",

@@ -1,11 +1,15 @@
 """Fine-tuning: what is frozen, and which of the two guides is kept."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load as load_safetensors
 
 import fieldguide as fg
-from fieldguide.errors import RecipeError, UnknownNameError
+from fieldguide.errors import RecipeError, StoppedError, TrainingError, UnknownNameError
 from fieldguide.head import LinearHead
 from fieldguide.models import MODELS, create_model
 from fieldguide.training.finetuning import compare, freeze_parts, pretrained_network
@@ -133,6 +137,7 @@ def test_where_fine_tuning_is_no_better_the_frozen_guide_stands_and_says_so(colo
     assert model[0].read_bytes() == model[1].read_bytes(), "of all training photos, as without fine-tuning"
     assert guide.facts["head"] == plain.facts["head"] and "curves.png" in guide.records
     assert guide.evaluation.top1 == plain.evaluation.top1
+    assert training["verdict"].startswith("The fine-tuned network ")
 
 
 def test_where_it_is_better_it_is_kept(weights, tmp_path):
@@ -146,6 +151,45 @@ def test_where_it_is_better_it_is_kept(weights, tmp_path):
     assert "head" not in guide.facts and training["verdict"]
     again = fg.load(guide.save(tmp_path / "x.guide"))
     assert again.evaluate("digits").top1 == guide.evaluation.top1
+
+
+def stopped(data, weights, target, **settings):
+    """Leave a run as Ctrl-C does after its first step."""
+
+    def on_progress(stage, done, total):
+        if stage == "steps" and done == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    how = {"backbone": "resnet20", "weights": weights, "size_px": 32, "engine": "torch-cpu", "output": target}
+    with pytest.raises(StoppedError):
+        fg.finetune(data, **how, settings={**QUICK, **settings}, on_progress=on_progress)
+
+
+def test_it_resumes_to_the_bit(weights, tmp_path):
+    how = {"lr": 0.003, "epochs": 3, "label_smoothing": 0, "layer_decay": 1, "batch_norm": "train", "flip": False}
+    whole = finetune("digits", weights, **how)
+    assert whole.facts["training"]["comparison"]["kept"] == "fine-tuned"
+    stopped("digits", weights, tmp_path / "run", **how)
+    resumed = fg.resume(tmp_path / "run")
+    model = [g.save(tmp_path / f"{n}.guide") / "model.safetensors" for n, g in enumerate((whole, resumed))]
+    assert model[0].read_bytes() == model[1].read_bytes()
+    assert resumed.facts["training"]["comparison"] == whole.facts["training"]["comparison"]
+
+
+def test_weights_that_changed_meanwhile_are_noticed(colours, weights, tmp_path):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(weights.read_bytes())
+    stopped(colours, own, tmp_path / "run")
+    tensors = {name: 2 * tensor for name, tensor in load_safetensors(own.read_bytes()).items()}
+    own.write_bytes(serialise(tensors))
+    message = (
+        rf"{own} has changed since this run began to fine-tune it \(its fingerprint was [0-9a-f]{{12}}, and is "
+        r"[0-9a-f]{12}\); put it back, or start a new run"
+    )
+    with pytest.raises(TrainingError, match=message):
+        fg.resume(tmp_path / "run")
+    own.write_bytes(weights.read_bytes())
+    fg.resume(tmp_path / "run")
 
 
 def test_frozen_parts_come_out_as_they_went_in(colours, weights, monkeypatch):

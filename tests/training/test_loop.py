@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch.testing import assert_close
 import fieldguide as fg
 from fieldguide.data import Preprocess
 from fieldguide.errors import StoppedError, TrainingError
-from fieldguide.training.compute.arithmetic import choose_arithmetic
+from fieldguide.training.compute.arithmetic import Arithmetic, _has_bfloat16, choose_arithmetic
 from fieldguide.training.compute.processes import OneProcess
 from fieldguide.training.judge import evaluation_batch_size, is_better, judge_pictures
 from fieldguide.training.lesson import Lesson
@@ -256,18 +256,86 @@ def test_a_state_survives_json_to_the_bit():
 # Losses that are no numbers
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_the_step_the_rate_and_what_is_kept(tmp_path):
-    made = trainer(lr=1e30, momentum=0.0, keeper=Keeper(tmp_path / "run", interval_s=0))
+@pytest.mark.parametrize(
+    ("interval_s", "what", "kept"),
+    [
+        (1000, r"the loss is (nan|inf) at step [2-9]", "no step was kept"),
+        (
+            0,
+            r"a weight is no finite number after step [2-9]",
+            r"the last good checkpoint is of step \d, in .*/run",
+        ),
+    ],
+    ids=["the loss", "a weight"],
+)
+def test_what_is_no_number_ends_the_run_with_the_step_the_rate_and_what_is_kept(tmp_path, interval_s, what, kept):
+    made = trainer(lr=1e30, momentum=0.0, keeper=Keeper(tmp_path / "run", interval_s=interval_s))
     message = (
-        r"the loss is (nan|inf) at step [2-9] of 10, at the learning rate 1e\+30; the last good checkpoint is of "
-        rf"step \d, in {tmp_path}/run; remove {tmp_path}/run/training, or name another output, and try a lower "
-        r"one, such as --set lr=1e\+29, or --set clip_norm=1$"
+        rf"{what} of 10, at the learning rate 1e\+30; {kept}; remove {tmp_path}/run/training, or name another "
+        r"output, and try a lower one, such as --set lr=1e\+29, or --set clip_norm=1$"
     )
     with pytest.raises(TrainingError, match=message):
         made.run()
-    step = made.state.step - 1
     last = Keeper(tmp_path / "run").last()
-    assert last.step <= step and np.isfinite(last.facts["state"]["loss_sum"])
+    assert (last is None) == bool(interval_s)
+    if last:
+        assert last.step < made.state.step and np.isfinite(last.facts["state"]["loss_sum"])
+        assert all(tensor.isfinite().all() for tensor in last.tensors.values()), "it is good"
+
+
+def test_weights_that_are_no_numbers_are_never_kept(tmp_path):
+    made = trainer(lr=1e38, epochs=0.2, clip_norm=1.0, momentum=0.0, weight_decay=1e30, keeper=Keeper(tmp_path))
+    message = (
+        r"a weight is no finite number after step 1 of 1, at the learning rate 1e\+38; no step was kept; remove "
+        rf"{tmp_path}/training, or name another output, and try a lower one, such as --set lr=1e\+37$"
+    )
+    with pytest.raises(TrainingError, match=message):
+        made.run()
+    assert Keeper(tmp_path).last() is None
+
+
+# Batches that can't be learnt from
+
+
+def test_a_batch_that_takes_more_memory_than_there_is_is_told_of():
+    def greedy(outputs, targets, images):
+        return outputs.sum() * torch.empty(1 << 50)
+
+    made = Trainer(replace(lesson(accumulate=2), loss=greedy), OneProcess(), Keeper(None))
+    message = (
+        "a batch of 24 photos in 2 parts takes more memory than there is; try --set accumulate=4, which learns "
+        "from it in more parts, a smaller batch_size, or a smaller --size"
+    )
+    with pytest.raises(TrainingError, match=message):
+        made.run()
+
+
+def test_single_photos_leave_a_norm_without_a_spread():
+    message = (
+        "a batch of 1 photos leaves a norm with one value a channel, which has no spread; learn from two photos "
+        "or more at once: set a larger batch_size, or a smaller accumulate"
+    )
+    with pytest.raises(TrainingError, match=message):
+        fg.train_network("digits", model="resnet18", settings={"batch_size": 1, "epochs": 0.01})
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_network_that_can_not_be_compiled_is_told_of(monkeypatch):
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", ("/no/compiler",))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    message = r"the network can't be compiled \(.*\); leave compile=true out, or mend that first"
+    with pytest.raises(TrainingError, match=message):
+        learn(compile=True, epochs=0.2)
+
+
+def test_other_errors_stay_as_they_are():
+    def wrong(outputs, targets, images):
+        raise ValueError("of a bug")
+
+    with pytest.raises(ValueError, match="of a bug"):
+        Trainer(replace(lesson(), loss=wrong), OneProcess(), Keeper(None)).run()
 
 
 # Interrupted runs
@@ -348,6 +416,34 @@ def test_stopped_by_a_signal_it_keeps_the_step_and_goes_on_to_the_same_bits(
     )
     fg.resume(target)
     assert digest(target) == digest(whole)
+
+
+def test_stopped_while_the_last_epoch_is_judged_it_ends_there(colours, whole, tmp_path):
+    total = fg.load(whole).facts["training"]["steps"]
+
+    def on_epoch(epoch):
+        if epoch.step == total:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(StoppedError, match=f"stopped at step {total} of {total}, which is kept; go on with: "):
+        train(colours, tmp_path / "run", on_epoch=on_epoch)
+    assert not (tmp_path / "run" / "guide.json").exists()
+    fg.resume(tmp_path / "run")
+    assert digest(tmp_path / "run") == digest(whole)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_fused_layers_resume_to_the_bit(colours, tmp_path, monkeypatch, precision):
+    if precision == "bfloat16" and not _has_bfloat16(CPU):
+        pytest.skip("this processor has no instructions for bfloat16")
+    fused = Arithmetic(precision=precision, fused=True)
+    monkeypatch.setattr("fieldguide.training.preparation.choose_arithmetic", lambda *_, **__: fused)
+    settings = {**STRONG, "precision": "auto"}
+    train(colours, tmp_path / "whole", settings=settings)
+    cut_short(colours, tmp_path / "run", settings=settings)
+    fg.resume(tmp_path / "run")
+    assert digest(tmp_path / "run") == digest(tmp_path / "whole")
+    assert fg.load(tmp_path / "run").facts["training"]["arithmetic"] == asdict(fused)
 
 
 @pytest.mark.parametrize(
@@ -439,6 +535,15 @@ def test_changed_photos_are_noticed_and_taken_back(colour_folder, whole, tmp_pat
         photo.write_bytes(content)
     fg.resume(tmp_path / "run")
     assert digest(tmp_path / "run") == digest(whole)
+
+
+def test_photos_that_come_in_another_order_are_noticed(colour_folder, tmp_path):
+    cut_short(colour_folder, tmp_path / "run")
+    photos = sorted((colour_folder / "red").glob("*.png"))
+    for number, photo in enumerate(photos):
+        photo.rename(photo.with_name(f"{99 - number}.png"))
+    with pytest.raises(TrainingError, match=r"the photos of .*colours have changed since this run began"):
+        fg.resume(tmp_path / "run")
 
 
 def test_a_run_that_lies_among_its_own_photos_goes_on_and_another_starts(colour_folder, whole, tmp_path):

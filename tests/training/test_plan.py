@@ -9,7 +9,9 @@ import torch
 import fieldguide as fg
 from fieldguide.errors import DataError, UnknownNameError
 from fieldguide.models import MODELS, create_model
+from fieldguide.training.network import build_network
 from fieldguide.training.plan import look_at, plan_network
+from fieldguide.training.recipe import Recipe
 
 
 def plan(name, images, *, size_px=None, fit=None, **arguments):
@@ -89,6 +91,25 @@ def test_a_look_at_photos(colours, digits, image_folder):
     for photo in folder.rglob("*.png"):
         photo.write_bytes(b"")
     assert look_at(fg.open_images(folder)) == (0, False)
+
+
+def test_the_first_class_does_not_speak_for_all(image_folder):
+    folder = image_folder({"red": 20})
+    from PIL import Image
+
+    (folder / "a scan").mkdir()
+    for number in range(40):
+        Image.new("L", (32, 32), number).save(folder / "a scan" / f"{number}.png")
+    assert look_at(fg.open_images(folder)) == (0, False)
+
+
+@pytest.mark.parametrize("name", ["timm:vit_tiny_patch16_224", "torchvision:alexnet"])
+def test_networks_of_others_take_small_pictures_at_a_size_that_suits_them(name):
+    found = plan(name, of_side(32))
+    assert found.preprocess.size_px > 32
+    build_network(found, 3, Recipe())
+    with pytest.raises(DataError, match=rf"{name} can't be built for pictures of 32 px and 3 channels: \S.*$"):
+        plan(name, of_side(32), size_px=32)
 
 
 def test_photos_that_are_grey_in_three_channels_are_grey(tmp_path):

@@ -35,6 +35,15 @@ def test_the_recipes_of_the_field_are_there():
     assert load_recipe("progressive").recipe.stages == 4
 
 
+def test_a_single_stage_is_one_of_full_size_and_strength():
+    progressive = load_recipe("progressive").recipe
+    single = progressive.changed({"stages": "1"})
+    assert (single.stages, single.first_size, single.first_strength) == (1, 1, 1)
+    assert progressive.changed({"stages": 2}).first_size == 0.5
+    with pytest.raises(RecipeError, match="first_size and first_strength are of progressive learning"):
+        progressive.changed({"stages": 1, "first_size": 0.75})
+
+
 def test_settings_are_described_in_a_line_each():
     described = {name: (default, about) for name, default, about in describe_settings()}
     assert described.keys() == {f.name for f in fields(Recipe)}
@@ -208,6 +217,20 @@ def test_every_setting_with_limits_refuses_something():
             "deterministic is true, which takes float32, and precision bfloat16; leave one of them out",
         ),
         ({"cutmix": 1, "balance": "weights"}, "cutmix mixes photos of two classes, and balance=weights weighs "),
+        (
+            {"optimiser": "adamw", "momentum": 0.8},
+            "momentum is 0.8, which is of optimiser=sgd, and optimiser is adamw; set optimiser=sgd, or leave "
+            "momentum out",
+        ),
+        (
+            {"optimiser": "adam", "nesterov": False},
+            "nesterov is false, which is of optimiser=sgd, and optimiser is ",
+        ),
+        (
+            {"plateau_patience": 1},
+            "plateau_patience is 1, which is of schedule=plateau, and schedule is cosine; set ",
+        ),
+        ({"plateau_factor": 2}, "plateau_factor is 2.0, which is of schedule=plateau, and schedule is cosine"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
@@ -222,6 +245,8 @@ def test_contradictions_are_refused_by_name(changes, message):
         "stages": 2,
         "balance": "none",
         "precision": "auto",
+        "optimiser": "sgd",
+        "schedule": "plateau",
     }
     Recipe().changed({**changes, **allowed})
 

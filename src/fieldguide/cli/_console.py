@@ -55,7 +55,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, spar
         table.add_column(Text(name), justify="left" if number == 0 else "right", no_wrap=True)
     for row in cells[1:]:
         table.add_row(*map(Text, row))
-    console = Console(width=1_000_000)
+    console = Console(width=1_000_000, height=100)  # without a height, a dumb terminal has 80 columns to rich
     with console.capture() as capture:
         console.print(table)
     lines = [line.rstrip() for line in capture.get().splitlines()]

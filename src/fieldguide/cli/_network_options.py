@@ -77,6 +77,13 @@ Hard = Annotated[
     bool,
     in_panel("--hard", help_text="Learn the teacher's choices, not its probabilities: short for --set hard=."),
 ]
+Deterministic = Annotated[
+    bool,
+    in_panel(
+        "--deterministic",
+        help_text="The same bits each time, on a GPU too, and slower: short for --set deterministic=.",
+    ),
+]
 Resume = Annotated[
     Path | None,
     in_panel("--resume", help_text="Go on with an interrupted run: its folder.", show_default=False),
@@ -177,19 +184,19 @@ def model_arguments(given: Iterable[str] | None, width: float | None) -> dict[st
     return found
 
 
-_SWITCHES = {"balance": "--balanced", "hard": "--hard"}  # options that stand for one value of a setting
+_SWITCHES = {  # options that stand for one value of a setting
+    "balance": "--balanced",
+    "hard": "--hard",
+    "deterministic": "--deterministic",
+}
 
 
-def changed_settings(
-    given: Iterable[str] | None, short: Mapping[str, Any], *, balanced: bool = False, hard: bool = False
-) -> dict[str, Any]:
+def changed_settings(given: Iterable[str] | None, short: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a recipe that are changed: by ``--set``, and by the options that are short for it.
 
     Args:
         given: NAME=VALUE, each.
         short: value of each option by its setting's name; None where it was not given.
-        balanced: whether that option was given.
-        hard: whether that option was given.
 
     Raises:
         BadParameter: a name is given twice with different values.
@@ -197,8 +204,7 @@ def changed_settings(
     from fieldguide.training.recipe import read_setting
 
     found: dict[str, Any] = dict(pairs(given or (), "--set"))
-    switches = {"balance": "weights" if balanced else None, "hard": hard or None}
-    for name, value in {**short, **switches}.items():
+    for name, value in short.items():
         if value is not None and read_setting(name, found.setdefault(name, value)) != value:
             option = _SWITCHES.get(name, f"--{name.replace('_', '-')} {value}")
             _refuse_two(option, f"--set {name}={found[name]}")

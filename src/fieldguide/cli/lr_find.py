@@ -61,9 +61,13 @@ def lr_find(
     from fieldguide.training.find_lr import find_lr
 
     refuse_of_others(given_options(context))
-    changes = changed_settings(
-        settings, {"batch_size": batch_size, "freeze": freeze}, balanced=balanced, hard=hard
-    )
+    short = {
+        "batch_size": batch_size,
+        "freeze": freeze,
+        "balance": "weights" if balanced else None,
+        "hard": hard or None,
+    }
+    changes = changed_settings(settings, short)
     if picture:
         try:
             check_picture_name(picture)

@@ -11,6 +11,7 @@ from fieldguide.cli._network_options import (
     Arguments,
     BatchSize,
     CheckpointEvery,
+    Deterministic,
     Epochs,
     LearningRate,
     Resume,
@@ -65,6 +66,7 @@ def pretrain(
     width: Width = None,
     arguments: Arguments = None,
     seed: Seed = 0,
+    deterministic: Deterministic = False,
     checkpoint_every: CheckpointEvery = 60.0,
     tensorboard: TensorBoard = None,
     as_json: AsJson = False,
@@ -87,7 +89,12 @@ def pretrain(
         if resume is not None:
             pretrained = resume_pretraining(resume, **how)
         else:
-            short = {"epochs": epochs, "batch_size": batch_size, "lr": lr}
+            short = {
+                "epochs": epochs,
+                "batch_size": batch_size,
+                "lr": lr,
+                "deterministic": deterministic or None,
+            }
             pretrained = pretrain_network(
                 photos,
                 model=model,

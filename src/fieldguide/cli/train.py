@@ -14,6 +14,7 @@ from fieldguide.cli._network_options import (
     Balanced,
     BatchSize,
     CheckpointEvery,
+    Deterministic,
     Epochs,
     Freeze,
     Hard,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from fieldguide.guide import Guide
 
 _OF_A_NETWORK = ("recipe", "settings", "epochs", "batch_size", "lr", "freeze", "teacher", "hard", "unlabelled",
-                 "seed", "seeds", "checkpoint_every", "tensorboard")  # fmt: skip
+                 "seed", "seeds", "deterministic", "checkpoint_every", "tensorboard")  # fmt: skip
 
 
 @app.command()
@@ -100,6 +101,7 @@ def train(
     seeds: Annotated[
         int, in_panel("--seeds", help_text="Train so many times, each with the next seed; mean and spread.", min=1)
     ] = 1,
+    deterministic: Deterministic = False,
     checkpoint_every: CheckpointEvery = 60.0,
     tensorboard: TensorBoard = None,
     as_json: AsJson = False,
@@ -127,10 +129,18 @@ def train(
     else:
         from fieldguide.training import runs
 
-        short = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "freeze": freeze}
+        short = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "lr": lr,
+            "freeze": freeze,
+            "balance": "weights" if balanced else None,
+            "hard": hard or None,
+            "deterministic": deterministic or None,
+        }
         how: dict[str, Any] = {
             "recipe": recipe or (None if model else "finetune"),
-            "settings": changed_settings(settings, short, balanced=balanced, hard=hard),
+            "settings": changed_settings(settings, short),
             "teachers": teacher or (),
             "unlabelled": unlabelled,
             **photos,

@@ -6,6 +6,7 @@ from a checkpoint needs no generator's state, and ends with the same bits as one
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Iterator
 
@@ -30,7 +31,8 @@ from fieldguide.training.record.keeper import Keeper
 from fieldguide.training.record.state import State
 from fieldguide.training.schedule import Schedule, Stage, stage_of
 from fieldguide.training.seeds import seed_everything
-from fieldguide.training.stopping import listening
+from fieldguide.training.step_errors import explained
+from fieldguide.training.stopping import StopRequest, listening
 
 _LOOK_EVERY = 20  # steps between looks at the loss, which make a GPU's processor wait; on a CPU each step has one
 
@@ -88,19 +90,21 @@ class Trainer:
 
         Raises:
             StoppedError: a signal came; the last step is kept.
-            TrainingError: the loss is no number, or a checkpoint can't be written.
+            TrainingError: the loss or a weight is no number, the machine or the network can't take a batch, or a
+                checkpoint can't be written.
         """
         with listening() as request, _deterministic(self.recipe.deterministic):
             self.set_modes()
             stage: Stage | None = None
             losses: list[Tensor] = []
-            began = time.perf_counter()
+            began, rate = time.perf_counter(), self.recipe.lr
             for step, pictures in self.batches(range(self.state.step, self.total_steps)):
                 previous, stage = stage, self.stage(step)
                 if stage != previous:
                     self._strengthen(stage)
                 rate = self.schedule.set_lr(step, self._validation_losses())
-                losses.append(self.learn(step, stage, pictures))
+                with explained(self.recipe):
+                    losses.append(self.learn(step, stage, pictures))
                 self.state.step = step + 1
                 ends_epoch, stops, keeps = self._ends_epoch(step), False, False
                 if ends_epoch or len(losses) == self._look_every:
@@ -115,11 +119,17 @@ class Trainer:
                     self._end_epoch(stage, rate)
                     began = time.perf_counter()
                 if keeps or stops:
+                    self._check_weights(rate)
                     self._keep(LAST)
                 if stops:
-                    raise StoppedError(self.keeper.how_to_go_on(self.state.step, self.total_steps),
-                                       request.signal_number or 15)  # fmt: skip
+                    raise self._stopped(request)
+            if self.processes.any(bool(request))[0]:  # while the last epoch was judged
+                raise self._stopped(request)
         return self._best()
+
+    def _stopped(self, request: StopRequest) -> StoppedError:
+        message = self.keeper.how_to_go_on(self.state.step, self.total_steps)
+        return StoppedError(message, request.signal_number or 15)
 
     # One step
 
@@ -172,14 +182,28 @@ class Trainer:
         for number, value in enumerate(values):
             if not math.isfinite(value):
                 step = self.state.step - len(values) + number + 1
-                raise TrainingError(
-                    f"the loss is {value} at step {step} of {self.total_steps}, at the learning rate {rate:g}; "
-                    f"{self.processes.once(self.keeper.last_good)}; {self.keeper.how_to_start_again()}try a lower "
-                    f"one, such as --set lr={self.recipe.lr / 10:g}, or --set clip_norm=1"
-                )
+                raise self._diverged(f"the loss is {value} at step {step}", rate)
         self.state.loss_sum += math.fsum(values) * self.order.batch_size
         self.state.num_photos += len(values) * self.order.batch_size
         losses.clear()
+
+    def _check_weights(self, rate: float) -> None:
+        """Look at what is to be kept: a step's loss is of the weights before it.
+
+        Raises:
+            TrainingError: a weight is no number.
+        """
+        tensors = [tensor for tensor in self.network.state_dict().values() if tensor.is_floating_point()]
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+            raise self._diverged(f"a weight is no finite number after step {self.state.step}", rate)
+
+    def _diverged(self, what: str, rate: float) -> TrainingError:
+        shorter = "" if self.recipe.clip_norm else ", or --set clip_norm=1"
+        return TrainingError(
+            f"{what} of {self.total_steps}, at the learning rate {rate:g}; "
+            f"{self.processes.once(self.keeper.last_good)}; {self.keeper.how_to_start_again()}try a lower one, "
+            f"such as --set lr={self.recipe.lr / 10:g}{shorter}"
+        )
 
     # Epochs and stages
 
@@ -273,6 +297,8 @@ def _without_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor
 @contextlib.contextmanager
 def _deterministic(wanted: bool) -> Iterator[None]:
     """Have torch refuse operations that give other bits each time, where that is asked for."""
+    if wanted:  # or cuBLAS, which reads this at its first product, refuses to compute
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(wanted or before)
     try:

@@ -71,6 +71,14 @@ def _make_guide(
     if comparison is not None:
         training["comparison"] = comparison
         if comparison["kept"] == FROZEN:
+            training["verdict"] = verdict(
+                own.top1,
+                comparison["finetuned"]["top1"],
+                history,
+                from_nothing=False,
+                is_augmented=_is_augmented(job),
+                subject="The fine-tuned network",
+            )
             return _frozen_guide(job, photos, training, records, on_progress)
     images = photos.images
     guide = Guide(
@@ -82,14 +90,14 @@ def _make_guide(
     embedding = guide.embedder.embed(photos.held_out, on_progress, strict=job.strict)
     wanted = np.ones(len(embedding.digests), np.bool_)
     evaluation = guide.judge(photos.held_out, photos.held_out.labels, embedding, wanted)
-    recipe = job.settings()
     on_others = evaluation.top1 if evaluation else training["validation_top1"]
     training["verdict"] = verdict(
         own.top1,
         on_others,
         history,
         from_nothing=comparison is None,
-        is_augmented=bool(recipe.mixup or recipe.cutmix),
+        is_augmented=_is_augmented(job),
+        is_mirrored=job.settings().flip,
     )
     seen_labels, held_out_labels = photos.seen_labels, photos.held_out.labels[embedding.indices]
     facts = {
@@ -108,6 +116,11 @@ def _make_guide(
     }
     records |= evaluation.files() if evaluation else {}
     return replace(guide, facts=facts, records=records, evaluation=evaluation)
+
+
+def _is_augmented(job: Job) -> bool:
+    recipe = job.settings()
+    return bool(recipe.mixup or recipe.cutmix)
 
 
 def _training_facts(run: Run, own: Evaluation) -> dict[str, Any]:

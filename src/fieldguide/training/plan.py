@@ -1,17 +1,20 @@
 """Which network suits a set of photos: its form, its channels and the size of its pictures."""
 
+import contextlib
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from fieldguide.data import ImageSet, Preprocess
 from fieldguide.data.decode import decode
 from fieldguide.data.preprocess import Fit
-from fieldguide.errors import DataError, PhotoError
+from fieldguide.errors import DataError, PhotoError, first_line
 from fieldguide.introspection import create_on_meta, input_shape_of
 from fieldguide.models import MODELS
 from fieldguide.training.photos.augment import SMALL_PX
@@ -19,6 +22,7 @@ from fieldguide.weights.own_weights import IMAGENET_MEAN, IMAGENET_STD
 
 _SMALL_SIZES = (16, 32, 64)  # that smaller pictures are enlarged to, for networks that take none so small
 _LOOKED_AT = 16  # photos, to learn what the set's pictures are like
+NETWORK_ERRORS = (ValueError, TypeError, RuntimeError, AssertionError)  # by which networks refuse pictures
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,24 @@ def plan_network(
         if "size_px" in takes and size != designed_for:
             form.setdefault("size_px", size)
         try:
-            network = create_on_meta(name, num_classes=2, **form)
-            if input_size := getattr(network, "input_size", None):
-                input_size.check(torch.empty(1, 1, size, size, device="meta"))
+            _try_size(create_on_meta(name, num_classes=2, **form), form["in_channels"], size)
             return Plan(name, preprocess, form)
-        except (ValueError, TypeError) as error:
+        except NETWORK_ERRORS as error:
             last_error = error
     channels = f"{form['in_channels']} channel{'s' if form['in_channels'] != 1 else ''}"
+    assert last_error is not None
     raise DataError(
-        f"{name} can't be built for pictures of {size} px and {channels}: {last_error}"
+        f"{name} can't be built for pictures of {size} px and {channels}: {first_line(last_error)}"
     ) from last_error
+
+
+def _try_size(network: nn.Module, channels: int, size_px: int) -> None:
+    """Raise one of NETWORK_ERRORS where a network, on the meta device, can't take pictures of a size."""
+    if input_size := getattr(network, "input_size", None):
+        input_size.check(torch.empty(1, 1, size_px, size_px, device="meta"))
+        return
+    with torch.no_grad(), contextlib.suppress(NotImplementedError):  # what meta can't compute may well work
+        network.eval()(torch.empty(1, channels, size_px, size_px, device="meta"))
 
 
 def _sizes(side: int, designed_for: int) -> list[int]:
@@ -103,12 +115,15 @@ def _preprocess(size_px: int, channels: int, fit: Fit | None) -> Preprocess:
 
 
 def look_at(images: ImageSet) -> tuple[int, bool]:
-    """Return the side that the first photos share, 0 if they don't or are not square, and whether all are grey."""
+    """Return the side that photos share, 0 if they don't or are not square, and whether all are grey.
+
+    A few of them tell, from all over the set.
+    """
     if images.pixels is not None:
         height, width = images.pixels.shape[1:3]
         return (height if height == width else 0), images.pixels.ndim == 3 or images.pixels.shape[3] == 1
     sizes, are_grey = set(), []
-    for index in range(min(_LOOKED_AT, len(images))):
+    for index in range(0, len(images), max(1, math.ceil(len(images) / _LOOKED_AT))):
         try:
             photo = images.read(index)
             picture = decode(photo)

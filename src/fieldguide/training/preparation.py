@@ -31,6 +31,7 @@ from fieldguide.training.record.history import OnEpoch, ignore_epoch
 from fieldguide.training.record.job import Job
 from fieldguide.training.record.keeper import Keeper
 from fieldguide.training.seeds import Purpose, seed_of
+from fieldguide.training.step_errors import explained
 from fieldguide.training.teacher import GuideTeacher, guide_fingerprint, load_teachers
 from fieldguide.weights import Backbone
 
@@ -99,6 +100,7 @@ def prepare_run(
         data_name=everything.name,
         fingerprint=photos.fingerprint,
         teacher_fingerprints=tuple(map(guide_fingerprint, guides)),
+        backbone_fingerprint="" if backbone is None else backbone.weights.fingerprint,
         arithmetic=asdict(arithmetic),
     )
     prepare(network, arithmetic, processes.device)
@@ -229,11 +231,12 @@ def arithmetic_of(job: Job, network: nn.Module, plan: Plan, processes: Processes
         return Arithmetic(**job.arithmetic)
     recipe, side = job.settings(), plan.preprocess.size_px
     size = max(2, recipe.batch_size // recipe.accumulate // processes.count)
-    return choose_arithmetic(
-        network,
-        (size, plan.preprocess.channels, side, side),
-        processes.device,
-        precision="float32" if recipe.deterministic and recipe.precision == "auto" else recipe.precision,
-        fuses=not recipe.compile and processes.count == 1,
-        set_modes=partial(set_modes, recipe=recipe),
-    )
+    with explained(recipe):
+        return choose_arithmetic(
+            network,
+            (size, plan.preprocess.channels, side, side),
+            processes.device,
+            precision="float32" if recipe.deterministic and recipe.precision == "auto" else recipe.precision,
+            fuses=not recipe.compile and processes.count == 1,
+            set_modes=partial(set_modes, recipe=recipe),
+        )

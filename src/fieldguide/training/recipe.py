@@ -16,6 +16,12 @@ from fieldguide.registry import did_you_mean
 Setting = int | float | bool | str
 _ABOUT, _LEAST, _MOST, _ABOVE = "about", "least", "most", "above"
 _SUFFIX = ".toml"
+_PLAYS_A_PART = {  # a setting: the other one, and its value, with which it does
+    "momentum": ("optimiser", "sgd"),
+    "nesterov": ("optimiser", "sgd"),
+    "plateau_patience": ("schedule", "plateau"),
+    "plateau_factor": ("schedule", "plateau"),
+}
 _STATED = ("summary", "command", "result")  # beside the settings
 
 
@@ -108,7 +114,9 @@ class Recipe:
     precision: Literal["auto", "float32", "bfloat16"] = _setting(
         "auto", "of the arithmetic; auto takes the faster one, measured at the start"
     )
-    compile: bool = _setting(False, "compile the network first: a minute or two once, some speed in every step")
+    compile: bool = _setting(
+        False, "compile the network first, which takes a minute or two; pays on a GPU, seldom on a CPU"
+    )
     deterministic: bool = _setting(
         False, "the same bits each time: plain float32, and none of a GPU's operations that differ"
     )
@@ -121,7 +129,8 @@ class Recipe:
     def changed(self, changes: Mapping[str, Setting | str]) -> "Recipe":
         """Return the recipe with some settings replaced; text is read as the setting's own type.
 
-        With fewer epochs the warm-up shrinks in proportion, unless it is given too.
+        With fewer epochs the warm-up shrinks in proportion, and a single stage is one of full size and strength,
+        unless these are given too.
 
         Raises:
             RecipeError: there is no such setting, or its value is not allowed.
@@ -129,6 +138,8 @@ class Recipe:
         parsed: dict[str, Any] = {name: read_setting(name, value) for name, value in changes.items()}
         if "epochs" in parsed and "warmup_epochs" not in parsed:
             parsed["warmup_epochs"] = self.warmup_epochs * min(1.0, parsed["epochs"] / self.epochs)
+        if parsed.get("stages") == 1:
+            parsed = {"first_size": 1.0, "first_strength": 1.0, **parsed}
         return replace(self, **parsed)
 
     def to_dict(self) -> dict[str, Setting]:
@@ -282,6 +293,7 @@ def _refuse_contradictions(recipe: Recipe) -> None:
         raise RecipeError(
             "schedule is plateau, which watches the validation loss, and validation is 0; set validation=0.1"
         )
+    _refuse_idle(recipe)
     if recipe.stages == 1 and (recipe.first_size < 1 or recipe.first_strength < 1):
         raise RecipeError(
             "first_size and first_strength are of progressive learning, and stages is 1; set stages=4, or leave "
@@ -302,3 +314,15 @@ def _refuse_contradictions(recipe: Recipe) -> None:
             f"{setting} mixes photos of two classes, and balance=weights weighs photos by their one class; "
             "set balance=sampling, or mixup=0 and cutmix=0"
         )
+
+
+def _refuse_idle(recipe: Recipe) -> None:
+    """Raise a RecipeError where a setting was changed that plays no part."""
+    usual = {each.name: each.default for each in fields(Recipe)}
+    for name, (other, needed) in _PLAYS_A_PART.items():
+        value, found = getattr(recipe, name), getattr(recipe, other)
+        if value != usual[name] and found != needed:
+            raise RecipeError(
+                f"{name} is {str(value).lower()}, which is of {other}={needed}, and {other} is {found}; set "
+                f"{other}={needed}, or leave {name} out"
+            )

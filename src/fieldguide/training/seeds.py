@@ -47,5 +47,7 @@ def seed_everything(seed: int, step: int, part: int = 0) -> None:
     torch.default_generator.manual_seed(value)  # torch.manual_seed takes ten times as long, to note who called it
     if torch.cuda.is_available():
         torch.cuda.manual_seed_all(value)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(value)
     np.random.seed(value)
     random.seed(value)

@@ -54,4 +54,8 @@ def test_a_sentence_says_whether_it_fits(own, others, losses, sentence):
 def test_what_to_try_depends_on_where_it_began():
     assert "--recipe strong" in verdict(1.0, 0.5, epochs(1.0))
     assert "strong" not in verdict(1.0, 0.5, epochs(1.0), is_augmented=True)
+    assert "--recipe strong --set flip=false, " in verdict(1.0, 0.5, epochs(1.0), is_mirrored=False)
+    assert "augmentation" not in verdict(0.5, 0.5, epochs(1.0))
+    assert verdict(0.5, 0.5, epochs(1.0), is_augmented=True).endswith(", or less augmentation.")
+    assert verdict(1.0, 1.0, epochs(1.0), subject="The network").startswith("The network fits (")
     assert verdict(1.0, 0.5, epochs(1.0), from_nothing=False).endswith("try more photos, or fewer epochs.")

@@ -80,13 +80,19 @@ def test_a_checkpoint_is_due_after_the_interval(tmp_path):
     assert not keeper.is_due()
 
 
-@pytest.mark.parametrize(("write", "name"), [("keep_job", "job.json"), ("keep_history", "history.csv")])
-def test_a_full_disk_is_told_of(tmp_path, monkeypatch, write, name):
+@pytest.mark.parametrize(
+    ("write", "name", "advice"),
+    [
+        ("keep_job", "job.json", "or choose another folder"),
+        ("keep_history", "history.csv", "and go on with: fieldguide train --resume "),
+    ],
+)
+def test_a_full_disk_is_told_of(tmp_path, monkeypatch, write, name, advice):
     def full(self, content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    message = rf"training/{name} can't be written: No space left on device; make room, or choose another folder"
+    message = rf"training/{name} can't be written: No space left on device; make room, {advice}"
     with pytest.raises(TrainingError, match=message):
         getattr(Keeper(tmp_path), write)([] if write == "keep_history" else {})
 

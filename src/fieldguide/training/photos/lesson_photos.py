@@ -70,8 +70,8 @@ class LessonPhotos:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of what is learnt from and judged by, which a resumed run must find again."""
-        return data_fingerprint(self.seen_digests, self.seen_labels, self.images.class_names)
+        """Of what is learnt from and judged by, which a resumed run must find again, in the same order."""
+        return data_fingerprint(self.seen_digests, self.seen_labels, self.images.class_names, in_order=True)
 
     @property
     def seen(self) -> npt.NDArray[np.uint64]:

@@ -43,7 +43,7 @@ class UnlabelledPhotos:
     @cached_property
     def fingerprint(self) -> str:
         """Of what is learnt from, which a resumed run must find again."""
-        return data_fingerprint(self.learnt.digests, np.full(len(self.learnt), NO_LABEL), ())
+        return data_fingerprint(self.learnt.digests, np.full(len(self.learnt), NO_LABEL), (), in_order=True)
 
 
 def open_unlabelled(data: ImageSet | str | Path, *, data_root: str | Path | None = None) -> ImageSet:

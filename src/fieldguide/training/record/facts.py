@@ -79,11 +79,20 @@ def skipped_facts(skipped: Iterable[SkippedPhoto]) -> list[dict[str, str]]:
     return [{"photo": s.name, "reason": s.reason} for s in skipped]
 
 
-def data_fingerprint(digests: Sequence[bytes], labels: npt.NDArray[np.int64], names: Sequence[str]) -> str:
-    """Return a SHA-256, in hexadecimal, of what photos hold and of their classes, in whatever order."""
+def data_fingerprint(
+    digests: Sequence[bytes], labels: npt.NDArray[np.int64], names: Sequence[str], *, in_order: bool = False
+) -> str:
+    """Return a SHA-256, in hexadecimal, of what photos hold and of their classes.
+
+    Args:
+        digests: of the photos' content, N.
+        labels: (N,) classes; -1 of a photo that has none.
+        names: of the classes.
+        in_order: whether the photos' order counts, by which a run draws its batches; else any has the same one.
+    """
     of_label = {NO_LABEL: b"", **{k: name.encode() for k, name in enumerate(names)}}
-    pairs = sorted(d + of_label[k] for d, k in zip(digests, labels.tolist(), strict=True))
-    return hashlib.sha256(b"".join(pairs)).hexdigest()
+    pairs = [d + of_label[k] for d, k in zip(digests, labels.tolist(), strict=True)]
+    return hashlib.sha256(b"".join(pairs if in_order else sorted(pairs))).hexdigest()
 
 
 def summary(evaluation: Evaluation | None) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ class Epoch:
         validation_loss: mean log loss on the validation photos, natural logarithm; None without any.
         validation_top1: share of them answered rightly.
         photos_per_s: learnt from, without the time that validation took.
-        seconds: since the run began, validation and all, over all its resumptions.
+        seconds: of learning and validation since the run began, over all its resumptions.
     """
 
     epoch: int
@@ -64,6 +64,8 @@ def verdict(
     *,
     from_nothing: bool = True,
     is_augmented: bool = False,
+    is_mirrored: bool = True,
+    subject: str = "It",
 ) -> str:
     """Say in a sentence whether a network under- or overfits, and what to try; nothing where that can't be known.
 
@@ -73,17 +75,20 @@ def verdict(
         history: of the run.
         from_nothing: whether the network began so.
         is_augmented: whether its photos were changed and mixed as strongly as recipes do.
+        is_mirrored: whether they were mirrored, which digits and letters don't bear.
+        subject: of the sentence.
     """
     if train_top1 is None or held_out_top1 is None or not history:
         return ""
     on_both = f"{train_top1:.1%} of its own photos right and {held_out_top1:.1%} of others"
     if train_top1 - held_out_top1 > _GAP:
-        stronger = "" if is_augmented else "--recipe strong, "
-        return f"It overfits ({on_both}): try more photos, " + (
+        stronger = "" if is_augmented else f"--recipe strong{'' if is_mirrored else ' --set flip=false'}, "
+        return f"{subject} overfits ({on_both}): try more photos, " + (
             f"{stronger}a smaller network, or --finetune." if from_nothing else "or fewer epochs."
         )
     if train_top1 < _POOR:
         falls = len(history) > 1 and history[-1].train_loss < 0.98 * history[-2].train_loss
         more = "more epochs, for the loss still falls" if falls else "a larger network or another learning rate"
-        return f"It underfits ({on_both}): try {more}, or less augmentation."
-    return f"It fits ({on_both})."
+        weaker = ", or less augmentation" if is_augmented else ""
+        return f"{subject} underfits ({on_both}): try {more}{weaker}."
+    return f"{subject} fits ({on_both})."

@@ -40,6 +40,7 @@ class Job:
         engine: that runs the guide.
         teachers: paths of the guides to learn from.
         teacher_fingerprints: of these, once they were loaded.
+        backbone_fingerprint: of the pretrained body's weights, once it was loaded.
         unlabelled: whether photos without a class are learnt from too, by the teachers' answers.
         fingerprint: of the photos learnt from, once they were looked at.
         arithmetic: what the processor computes with, once that was measured.
@@ -61,6 +62,7 @@ class Job:
     engine: str = "auto"
     teachers: tuple[str, ...] = ()
     teacher_fingerprints: tuple[str, ...] = ()
+    backbone_fingerprint: str = ""
     unlabelled: bool = False
     fingerprint: str = ""
     arithmetic: Mapping[str, Any] = field(default_factory=dict)
@@ -74,8 +76,16 @@ class Job:
 
         Raises:
             WeightsError: its weights can't be had.
+            TrainingError: it is not what it was when the run began.
         """
-        return load_backbone(self.model, weights=self.weights, size_px=self.size_px, fit=self.fit)
+        backbone = load_backbone(self.model, weights=self.weights, size_px=self.size_px, fit=self.fit)
+        begun = self.backbone_fingerprint
+        if begun and (now := backbone.weights.fingerprint) != begun:
+            raise TrainingError(
+                f"{self.weights or self.model} has changed since this run began to fine-tune it (its fingerprint "
+                f"was {begun[:12]}, and is {now[:12]}); put it back, or start a new run"
+            )
+        return backbone
 
     def open_images(self, opener: Callable[..., ImageSet] = open_images) -> ImageSet:
         """Open the set of a run that is taken up again, under the name that it had.

@@ -85,11 +85,12 @@ class Keeper:
 
     def keep_history(self, history: Sequence[Epoch]) -> None:
         """Write the history anew."""
-        self._write(HISTORY, to_csv(history))
+        if self.target is not None:
+            self._write(HISTORY, to_csv(history), f"and go on with: {how_to_resume(self.target)}")
 
     def keep_job(self, job: dict[str, Any]) -> None:
         """Write what the run is to do."""
-        self._write(JOB, json.dumps(job, ensure_ascii=False, indent=2).encode())
+        self._write(JOB, json.dumps(job, ensure_ascii=False, indent=2).encode(), "or choose another folder")
 
     def how_to_go_on(self, step: int, total_steps: int) -> str:
         """Return what to tell somebody who stopped the run."""
@@ -106,7 +107,7 @@ class Keeper:
         """Return what to tell somebody before other settings for a run that failed; nothing where none is kept."""
         return "" if self.folder is None else f"remove {self.folder}, or name another output, and "
 
-    def _write(self, name: str, content: bytes) -> None:
+    def _write(self, name: str, content: bytes, advice: str) -> None:
         if self.folder is None:
             return
         try:
@@ -114,8 +115,7 @@ class Keeper:
                 draft.write_bytes(content)
         except OSError as error:
             raise TrainingError(
-                f"{self.folder / name} can't be written: {error.strerror or error}; make room, or choose another "
-                "folder"
+                f"{self.folder / name} can't be written: {error.strerror or error}; make room, {advice}"
             ) from error
 
 
