@@ -1,7 +1,8 @@
-"""The same task with fastai, a peer: run by transfer.py as a process of its own, where fastai is installed.
+"""The same task with fastai, a peer: run by transfer.py and finetuning.py as a process of its own, if installed.
 
-vision_learner on the same network with the same pretrained weights, its body frozen (but for batch normalisation,
-as fastai has it), fastai's head, augmentation and one-cycle schedule, 3 epochs. Prints the accuracy as JSON.
+vision_learner on the same network with the same pretrained weights, fastai's head, augmentation and one-cycle
+schedule, 3 epochs: its body frozen (but for batch normalisation, as fastai has it), or by its fine_tune, which
+learns the head for an epoch before. Prints the accuracy as JSON.
 """
 
 import contextlib
@@ -27,8 +28,8 @@ from fastai.vision.all import (  # noqa: E402
 )
 
 
-def main(folder: Path) -> None:
-    """Train on folder/train, judge on folder/val."""
+def main(folder: Path, way: str) -> None:
+    """Train on folder/train, judge on folder/val; ``way`` is frozen or fine-tune."""
     set_seed(0)
     loaders = ImageDataLoaders.from_folder(
         folder,
@@ -45,10 +46,13 @@ def main(folder: Path) -> None:
     body.load_state_dict(dict(zip(body.state_dict(), state.values(), strict=False)))
     learner.freeze()
     with learner.no_bar(), learner.no_logging(), contextlib.redirect_stdout(sys.stderr):
-        learner.fit_one_cycle(3, 3e-3)
+        if way == "fine-tune":
+            learner.fine_tune(3)
+        else:
+            learner.fit_one_cycle(3, 3e-3)
         top1 = float(learner.validate()[1])
     print(json.dumps({"top1": top1}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,17 +1,24 @@
 """What fine-tuning adds to frozen features, on photos that neither learnt from.
 
     python benchmarks/finetuning.py [--data flowers] [--ways "as the recipe has it" ...]
+    python benchmarks/finetuning.py --peer [--repeats 3]
 
 Each way changes a setting or two of the recipe `finetune`. Three in ten of the training photos are set apart; the
 frozen guide and the fine-tuned network learn from the other seven and are both judged by these three, the
 fine-tuned one at its best epoch, which favours it. The set's own held-out part plays no part.
+
+With --peer, `fieldguide train flowers --finetune` races fastai's fine_tune (fastai_transfer.py; pip install
+fastai), as whole processes, and both are judged by the photos held out.
 """
 
 import argparse
+import statistics
+import sys
+import tempfile
 import time
 
 import fieldguide as fg
-from measure import DATA, describe_machine
+from measure import DATA, ROOT, Run, describe_machine, run_process, top1
 
 WAYS = {
     "as the recipe has it": {},
@@ -30,7 +37,12 @@ def main() -> None:
     parser.add_argument("--data", default="flowers")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
+    if arguments.peer:
+        race_fastai(arguments.repeats)
+        return
     images = fg.open_images(DATA / arguments.data)
     images = images.select(images.parts == "train") if (images.parts == "train").any() else images
     print(describe_machine())
@@ -46,6 +58,32 @@ def main() -> None:
             f"{tuned['only_right']} right by fine-tuning alone, {frozen['only_right']} by frozen features alone",
             flush=True,
         )
+
+
+def race_fastai(repeats: int) -> None:
+    """Fine-tune by fastai and by fieldguide, in turn, and print seconds and accuracies."""
+    flowers = str(DATA / "flowers")
+    peer = [sys.executable, str(ROOT / "benchmarks" / "fastai_transfer.py"), flowers, "fine-tune"]
+    runs: dict[str, list[Run]] = {"fastai": [], "fieldguide": []}
+    for seed in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            ours = [
+                sys.executable,
+                "-m",
+                "fieldguide",
+                "train",
+                flowers,
+                "--finetune",
+                "--seed",
+                str(seed),
+                "--json",
+            ]
+            runs["fastai"].append(run_process(peer))
+            runs["fieldguide"].append(run_process([*ours, "-o", f"{folder}/x.guide"], FIELDGUIDE_CACHE=folder))
+    print(describe_machine())
+    for name, results in runs.items():
+        seconds = [run.seconds for run in results]
+        print(f"{name:<12}{statistics.median(seconds):>8.1f} s   top-1 {', '.join(map(top1, results))}")
 
 
 if __name__ == "__main__":

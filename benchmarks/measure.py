@@ -1,5 +1,6 @@
 """What the benchmarks share: whole processes timed from outside, and a line about the machine."""
 
+import json
 import os
 import platform
 import subprocess
@@ -36,6 +37,14 @@ def run_process(command: list[str], **environment: str) -> Run:
         if process.returncode:
             sys.exit(f"{' '.join(command)} exited with {process.returncode}:\n{err.read()}")
         return Run(seconds, usage.ru_maxrss / 1024, out.read())
+
+
+def top1(run: Run) -> str:
+    """Return the accuracy that a run printed as JSON, where it did."""
+    if "{" not in run.stdout:
+        return ""
+    facts = json.loads(run.stdout[run.stdout.index("{") :])
+    return f"{facts.get('metrics', facts)['top1']:.3f}"
 
 
 def describe_machine() -> str:

@@ -8,13 +8,12 @@ the ratios of each repeat. With --peer, fastai too (fastai_transfer.py; pip inst
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
-from measure import DATA, ROOT, Run, describe_machine, run_process
+from measure import DATA, ROOT, Run, describe_machine, run_process, top1
 
 FIELDGUIDE = [sys.executable, "-m", "fieldguide"]
 
@@ -41,7 +40,7 @@ def main() -> None:
             }
             if arguments.peer:
                 program = str(ROOT / "benchmarks" / "fastai_transfer.py")
-                commands = {"fastai": [sys.executable, program, str(flowers)], **commands}
+                commands = {"fastai": [sys.executable, program, str(flowers), "frozen"], **commands}
             for name, command in commands.items():
                 runs.setdefault(name, []).append(run_process(command, FIELDGUIDE_CACHE=cache))
     with tempfile.TemporaryDirectory() as folder:
@@ -69,14 +68,6 @@ def report(runs: dict[str, list[Run]], pets: Run) -> None:
             listed = ", ".join(f"{r:.1f}" for r in ratios)
             print(f"{slow} / {fast}: {statistics.median(ratios):.1f} times (each repeat: {listed})")
     print(f"\ncats_dogs, cold: {pets.seconds:.2f} s, held-out top-1 {top1(pets)}, peak {pets.peak_mib:.0f} MiB")
-
-
-def top1(run: Run) -> str:
-    """Return the accuracy that a run printed as JSON, where it did."""
-    if "{" not in run.stdout:
-        return ""
-    facts = json.loads(run.stdout[run.stdout.index("{") :])
-    return f"{facts.get('metrics', facts)['top1']:.3f}"
 
 
 if __name__ == "__main__":
