@@ -229,6 +229,22 @@ def test_stopped_by_signals_it_exits_as_shells_have_it_and_goes_on_to_the_same_b
     )
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_several_seeds_that_are_stopped_say_how_all_go_on(run, colours, tmp_path):
+    how = ("--recipe", "lesson", "--size", 32, "--engine", "torch-cpu", "--set", "precision=float32")
+    command = ["train", colours, "--model", "lenet", *how, "--batch-size", 4, "--seeds", 2, "-o", tmp_path / "x"]
+    words = [sys.executable, "-m", "fieldguide", *map(str, command), "--epochs", "500", "--checkpoint-every", "0"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(process, lambda: any((tmp_path / "x-seed0" / "training").glob("checkpoints/0*")))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT
+    assert re.search(
+        r"go on with: fieldguide train --resume .*/x-seed0; the same command again goes on with all 2 seeds\n$",
+        errors,
+    ), errors
+
+
 def stop_at_the_third_step(stage, done, total):
     if stage == "steps" and done == 3:
         os.kill(os.getpid(), signal.SIGTERM)

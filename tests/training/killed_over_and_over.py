@@ -1,10 +1,11 @@
 """A run in processes that are killed one after the other, at random moments, until one comes to its end.
 
-    python killed_over_and_over.py DATA TARGET MODEL SETTINGS SEED KILLS
+    python killed_over_and_over.py DATA TARGET HOW SEED KILLS
 
-Children are forked after all imports, so that a kill costs no start; each is killed by SIGKILL some steps on,
-and a random moment later: in a step, as it writes a checkpoint, as it clears old ones away. Prints, as JSON, how
-each child ended.
+HOW is JSON: {"model", "settings"} of a run from nothing, {"backbone", "weights", "settings"} of a fine-tuned one.
+Children are forked after all imports, so that a kill costs no start; each is killed by SIGKILL some steps on, and
+a random moment later: in a step, as it writes a checkpoint, as it clears old ones away; or at any moment at all: as
+it decodes photos, solves the head, hands the run over to the guide. Prints, as JSON, how each child ended.
 """
 
 import json
@@ -20,8 +21,10 @@ from fieldguide.libraries import import_timm, import_torchvision
 from fieldguide.training import runs
 from fieldguide.training.record.keeper import read_job
 
+AT_ANY_MOMENT = 0.3  # of the kills
 
-def go_on(data: str, target: Path, model: str, settings: dict, pipe: int) -> None:
+
+def go_on(data: str, target: Path, how: dict, pipe: int) -> None:
     """Begin the run, or take it up again; write a byte to the pipe after each step."""
 
     def tell(stage: str, done: int, total: int) -> None:
@@ -32,13 +35,16 @@ def go_on(data: str, target: Path, model: str, settings: dict, pipe: int) -> Non
     if read_job(target):
         runs.resume(target, **watching)
     else:
-        arguments = {"width": 0.25} if model == "mobilenet_v2" else {}
-        how = {"settings": settings, "size_px": 32, "arguments": arguments, "engine": "torch-cpu", "seed": 7}
-        runs.train_network(data, model=model, output=target, recipe="strong", **how, **watching)
+        how = {"size_px": 32, "engine": "torch-cpu", "seed": 7, "output": target, **how, **watching}
+        if "model" in how:
+            arguments = {"width": 0.25} if how["model"] == "mobilenet_v2" else {}
+            runs.train_network(data, recipe="strong", arguments=arguments, **how)
+        else:
+            runs.finetune(data, **how)
 
 
 def main() -> None:
-    data, target, model, settings, seed, kills = sys.argv[1:]
+    data, target, how, seed, kills = sys.argv[1:]
     import_timm()  # once, for all children
     import_torchvision()
     chance = random.Random(int(seed))
@@ -49,16 +55,19 @@ def main() -> None:
         if not child:
             os.close(ours)
             try:
-                go_on(data, Path(target), model, json.loads(settings), theirs)
+                go_on(data, Path(target), json.loads(how), theirs)
                 os._exit(0)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
         os.close(theirs)
         if len(endings) < int(kills):
-            for _ in range(chance.randrange(6)):
-                os.read(ours, 1)
-            time.sleep(chance.random() * 0.06)
+            if chance.random() < AT_ANY_MOMENT:
+                time.sleep(chance.random() * 0.15)
+            else:
+                for _ in range(chance.randrange(6)):
+                    os.read(ours, 1)
+                time.sleep(chance.random() * 0.06)
             os.kill(child, signal.SIGKILL)
         endings.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         os.close(ours)

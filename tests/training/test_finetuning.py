@@ -1,7 +1,11 @@
 """Fine-tuning: what is frozen, and which of the two guides is kept."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,8 +126,8 @@ def weights(tmp_path_factory):
     return path
 
 
-def finetune(data, weights, **settings):
-    how = {"backbone": "resnet20", "weights": weights, "size_px": 32, "engine": "torch-cpu"}
+def finetune(data, weights, *, seed=0, **settings):
+    how = {"backbone": "resnet20", "weights": weights, "size_px": 32, "engine": "torch-cpu", "seed": seed}
     return fg.finetune(data, **how, settings={**QUICK, **settings})
 
 
@@ -174,6 +178,26 @@ def test_it_resumes_to_the_bit(weights, tmp_path):
     model = [g.save(tmp_path / f"{n}.guide") / "model.safetensors" for n, g in enumerate((whole, resumed))]
     assert model[0].read_bytes() == model[1].read_bytes()
     assert resumed.facts["training"]["comparison"] == whole.facts["training"]["comparison"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+def test_killed_over_and_over_it_ends_with_the_same_bits(colours, weights, tmp_path):
+    settings = {**QUICK, "epochs": 4, "batch_norm": "train", "lr": 0.01}
+    finetune(colours, weights, **settings, seed=7).save(tmp_path / "whole")
+    how = {"backbone": "resnet20", "weights": str(weights), "settings": settings}
+    script = Path(__file__).with_name("killed_over_and_over.py")
+    arguments = [colours, tmp_path / "run", json.dumps(how), 3, 8]
+    ended = subprocess.run(
+        [sys.executable, script, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended.stderr
+    endings = json.loads(ended.stdout)
+    assert endings.count(-signal.SIGKILL) >= 3 and endings[-1] == 0
+    whole, run = (tmp_path / name for name in ("whole", "run"))
+    assert (run / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert {path.name for path in run.iterdir()} == {path.name for path in whole.iterdir()}
+    facts = [json.loads((place / "guide.json").read_text())["training"]["comparison"] for place in (run, whole)]
+    assert facts[0] == facts[1]
 
 
 def test_weights_that_changed_meanwhile_are_noticed(colours, weights, tmp_path):
@@ -234,10 +258,14 @@ def test_recipes_that_suit_no_fine_tuning_are_refused(colours, weights, settings
             "freeze is stage1, but a network from nothing has nothing worth freezing; add --fine",
         ),
         ({"batch_norm": "frozen"}, "batch_norm is frozen, but a network from nothing has nothing worth freezing"),
+        (
+            {"target_decay": 0.9},
+            "target_decay is 0.9, which is of learning without labels; leave it out, or take the command pretrain",
+        ),
     ],
-    ids=["freeze", "batch_norm"],
+    ids=["freeze", "batch_norm", "target_decay"],
 )
-def test_what_is_of_fine_tuning_is_refused_from_nothing(settings, message):
+def test_what_is_of_other_kinds_of_runs_is_refused_from_nothing(settings, message):
     with pytest.raises(RecipeError, match=message):
         fg.train_network("digits", model="mlp", settings=settings)
 

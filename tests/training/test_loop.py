@@ -384,7 +384,8 @@ def test_two_runs_of_a_seed_give_the_same_bits_and_another_seed_gives_others(col
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_over_and_over_it_ends_with_the_same_bits(colours, whole, tmp_path, seed):
     script = Path(__file__).with_name("killed_over_and_over.py")
-    arguments = [colours, tmp_path / "run", "mobilenet_v2", json.dumps(STRONG), seed, 6]
+    how = {"model": "mobilenet_v2", "settings": STRONG}
+    arguments = [colours, tmp_path / "run", json.dumps(how), seed, 6]
     ended = subprocess.run(
         [sys.executable, script, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=300
     )

@@ -1,7 +1,8 @@
 """``fieldguide train``."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +40,7 @@ from fieldguide.cli._network_options import (
 from fieldguide.cli._options import AsJson, DataRoot, EngineName, Fit, Size, Strict
 from fieldguide.cli._trained import print_guides
 from fieldguide.cli._watching import watching
+from fieldguide.errors import StoppedError
 
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
@@ -153,13 +155,25 @@ def train(
         guides = {}
         for number, place in _places(target, seed, seeds).items():
             logs = tensorboard / f"seed{number}" if tensorboard and seeds > 1 else tensorboard
-            with watching(checkpoint_every, logs, quiet=as_json) as watched:
+            with _all_seeds(seeds), watching(checkpoint_every, logs, quiet=as_json) as watched:
                 guides[place] = (
                     runs.resume(place, **watched)
                     if resume
                     else begin(seed=number, output=place, again=seeds > 1, **watched)
                 )
     print_guides(guides, time.perf_counter() - start, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _all_seeds(seeds: int) -> Iterator[None]:
+    """Add to the words of a run that was stopped how to go on with those of all seeds."""
+    try:
+        yield
+    except StoppedError as error:
+        if seeds == 1:
+            raise
+        message = f"{error}; the same command again goes on with all {seeds} seeds"
+        raise StoppedError(message, error.signal_number) from error
 
 
 def _places(target: Path, seed: int, seeds: int) -> dict[int, Path]:

@@ -193,6 +193,11 @@ def check_suits(job: Job) -> None:
         RecipeError: it does not.
     """
     recipe = job.settings()
+    if recipe.target_decay != Recipe.target_decay:
+        raise RecipeError(
+            f"target_decay is {recipe.target_decay:g}, which is of learning without labels; leave it out, or take "
+            "the command pretrain"
+        )
     if not job.teachers:
         _check_without_teacher(recipe, unlabelled=job.unlabelled)
     if job.kind == "fine-tuning":
