@@ -3,9 +3,9 @@
     python killed_over_and_over.py DATA TARGET HOW SEED KILLS
 
 HOW is JSON: {"model", "settings"} of a run from nothing, {"backbone", "weights", "settings"} of a fine-tuned one.
-Children are forked after all imports, so that a kill costs no start; each is killed by SIGKILL some steps on, and
-a random moment later: in a step, as it writes a checkpoint, as it clears old ones away; or at any moment at all: as
-it decodes photos, solves the head, hands the run over to the guide. Prints, as JSON, how each child ended.
+Children are forked after all imports, so that a kill costs no start; each is killed by SIGKILL some steps on,
+and a random moment later: in a step, as it writes a checkpoint, as it clears old ones away; or at any moment at
+all: as it decodes photos, solves the head. Prints, as JSON, how each child ended.
 """
 
 import json
