@@ -46,6 +46,10 @@ STRONG = {
 }  # with the rest of the recipe of that name: AdamW, RandAugment, Mixup, CutMix, crops, smoothing, clipping
 
 
+class PowerCutError(BaseException):
+    """Nothing handles it."""
+
+
 def digits(count=120, start=0):
     """Pictures of the first digits, 8x8 and grey."""
     images = fg.open_images("digits")
@@ -246,7 +250,7 @@ def test_batches_are_shared_out_evenly():
 def test_a_state_survives_json_to_the_bit():
     epoch = Epoch(
         epoch=1, step=3, size_px=8, lr=0.1, train_loss=1 / 3, validation_loss=None, validation_top1=None,
-        photos_per_s=1e9, seconds=0.1 + 0.2,
+        photos_per_s=1e9, seconds=0.1 + 0.2, seconds_left=1 / 3,
     )  # fmt: skip
     state = State(7, [epoch, replace(epoch, epoch=2)], 0.1 + 0.7, 12, 1e-9, 2 / 3, (0.9, 1 / 7), 6)
     assert State.from_dict(json.loads(json.dumps(state.to_dict()))) == state
@@ -284,27 +288,35 @@ def test_what_is_no_number_ends_the_run_with_the_step_the_rate_and_what_is_kept(
 
 
 def test_weights_that_are_no_numbers_are_never_kept(tmp_path):
-    made = trainer(lr=1e38, epochs=0.2, clip_norm=1.0, momentum=0.0, weight_decay=1e30, keeper=Keeper(tmp_path))
+    how = {"lr": 1e38, "epochs": 0.2, "clip_norm": 1.0, "momentum": 0.0, "weight_decay": 1e30}
+    made = trainer(**how, keeper=Keeper(tmp_path), validation=digits(60, start=200))
     message = (
         r"a weight is no finite number after step 1 of 1, at the learning rate 1e\+38; no step was kept; remove "
         rf"{tmp_path}/training, or name another output, and try a lower one, such as --set lr=1e\+37$"
     )
     with pytest.raises(TrainingError, match=message):
         made.run()
-    assert Keeper(tmp_path).last() is None
+    assert Keeper(tmp_path).last() is None and not list(tmp_path.rglob("best-*"))
 
 
 # Batches that can't be learnt from
 
 
-def test_a_batch_that_takes_more_memory_than_there_is_is_told_of():
+def test_a_batch_that_takes_more_memory_than_there_is_is_told_of(tmp_path):
     def greedy(outputs, targets, images):
         return outputs.sum() * torch.empty(1 << 50)
 
     made = Trainer(replace(lesson(accumulate=2), loss=greedy), OneProcess(), Keeper(None))
     message = (
         "a batch of 24 photos in 2 parts takes more memory than there is; try --set accumulate=4, which learns "
-        "from it in more parts, a smaller batch_size, or a smaller --size"
+        "from it in more parts, a smaller --batch-size, or a smaller --size"
+    )
+    with pytest.raises(TrainingError, match=message):
+        made.run()
+    made = Trainer(replace(lesson(batch_size=3), loss=greedy), OneProcess(), Keeper(tmp_path))
+    message = (
+        f"a batch of 3 photos takes more memory than there is; remove {tmp_path}/training, or name another "
+        "output, and try a smaller --batch-size, or a smaller --size"
     )
     with pytest.raises(TrainingError, match=message):
         made.run()
@@ -312,20 +324,54 @@ def test_a_batch_that_takes_more_memory_than_there_is_is_told_of():
 
 def test_single_photos_leave_a_norm_without_a_spread():
     message = (
-        "a batch of 1 photos leaves a norm with one value a channel, which has no spread; learn from two photos "
-        "or more at once: set a larger batch_size, or a smaller accumulate"
+        "a batch of 1 photo leaves a norm with one value a channel, which has no spread; learn from two photos or "
+        "more at once: take a larger --batch-size, or a smaller accumulate"
     )
     with pytest.raises(TrainingError, match=message):
         fg.train_network("digits", model="resnet18", settings={"batch_size": 1, "epochs": 0.01})
+    with pytest.raises(TrainingError, match=message):
+        fg.find_lr("digits", model="resnet18", settings={"batch_size": 1})
+    network = Classifier(nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64)), nn.Linear(64, 10))
+    with pytest.raises(
+        TrainingError, match="learn from two photos or more at once: take more photos, or a smaller "
+    ):
+        learn(network, count=1, batch_size=24)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_an_operation_that_differs_each_time_is_told_of():
+    def of_a_gpu(outputs, targets, images):
+        raise RuntimeError("adaptive_max_pool2d_backward_cuda does not have a deterministic implementation, but")
+
+    message = (
+        r"this network has an operation that differs each time \(adaptive_max_pool2d_backward_cuda does not have "
+        r".*\); leave deterministic out"
+    )
+    with pytest.raises(TrainingError, match=message):
+        Trainer(replace(lesson(deterministic=True), loss=of_a_gpu), OneProcess(), Keeper(None)).run()
+
+
+def test_cublas_is_told_before_its_first_product(monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # to be undone
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    told = []
+
+    def stop(*_):
+        told.append(os.environ.get("CUBLAS_WORKSPACE_CONFIG"))
+        raise PowerCutError
+
+    monkeypatch.setattr("fieldguide.training.preparation.build_network", stop)
+    with pytest.raises(PowerCutError):
+        fg.train_network("digits", model="mlp", settings={"deterministic": True})
+    assert told == [":4096:8"]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning", "ignore:dynamo_pgo force disabled")
 def test_a_network_that_can_not_be_compiled_is_told_of(monkeypatch):
     from torch._inductor import config
 
     monkeypatch.setattr(config.cpp, "cxx", ("/no/compiler",))
     monkeypatch.setattr(config, "force_disable_caches", True)
-    message = r"the network can't be compiled \(.*\); leave compile=true out, or mend that first"
+    message = r"the network can't be compiled \(.*C\+\+ compiler.*\); leave compile=true out, or mend that first"
     with pytest.raises(TrainingError, match=message):
         learn(compile=True, epochs=0.2)
 
@@ -467,10 +513,6 @@ def test_other_settings_resume_to_the_bit(colours, tmp_path, model, settings):
     assert digest(tmp_path / "run") == digest(tmp_path / "whole")
 
 
-class PowerCutError(BaseException):
-    """Nothing handles it."""
-
-
 def cut_short(data, target, step=5, **options):
     """Leave a run as a kill after so many steps would."""
 
@@ -527,8 +569,8 @@ def test_changed_photos_are_noticed_and_taken_back(colour_folder, whole, tmp_pat
     for photo in held_back:
         photo.unlink()
     message = (
-        r"the photos of .*colours have changed since this run began \(their fingerprint was [0-9a-f]{12}, and is "
-        r"[0-9a-f]{12}\); put them back, or start a new run"
+        r"the photos of .*colours have changed since this run began, or come in another order \(their fingerprint "
+        r"was [0-9a-f]{12}, and is [0-9a-f]{12}\); put them back, under their names, or start a new run"
     )
     with pytest.raises(TrainingError, match=message):
         fg.resume(tmp_path / "run")

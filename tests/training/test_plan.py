@@ -103,6 +103,10 @@ def test_the_first_class_does_not_speak_for_all(image_folder):
     assert look_at(fg.open_images(folder)) == (0, False)
 
 
+def test_a_network_that_can_not_be_tried_without_computing_is_taken():
+    assert plan("torchvision:regnet_y_400mf", of_side(0)).preprocess.size_px == 224
+
+
 @pytest.mark.parametrize("name", ["timm:vit_tiny_patch16_224", "torchvision:alexnet"])
 def test_networks_of_others_take_small_pictures_at_a_size_that_suits_them(name):
     found = plan(name, of_side(32))

@@ -299,8 +299,8 @@ def test_photos_given_as_an_object_are_asked_for_again(plain_photos, tmp_path):
         resume_pretraining(tmp_path / "run")
     other = open_unlabelled(plain_photos).select(np.arange(21) != 4)
     message = (
-        r"the photos of .*plain have changed since this run began \(their fingerprint was [0-9a-f]{12}, and is "
-        r"[0-9a-f]{12}\); put them back, or start a new run"
+        r"the photos of .*plain have changed since this run began, or come in another order \(their fingerprint "
+        r"was [0-9a-f]{12}, and is [0-9a-f]{12}\); put them back, under their names, or start a new run"
     )
     with pytest.raises(TrainingError, match=message):
         resume_pretraining(tmp_path / "run", data=other)

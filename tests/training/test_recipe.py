@@ -44,6 +44,17 @@ def test_a_single_stage_is_one_of_full_size_and_strength():
         progressive.changed({"stages": 1, "first_size": 0.75})
 
 
+def test_what_plays_no_part_beside_another_optimiser_or_schedule_is_the_default_s():
+    plateau = load_recipe("plateau").recipe
+    assert not plateau.nesterov and plateau.changed({"optimiser": "adam"}).nesterov
+    assert plateau.changed({"optimiser": "sgd"}) == plateau
+    patient = Recipe(schedule="plateau", plateau_patience=5, plateau_factor=2)
+    changed = patient.changed({"schedule": "cosine"})
+    assert (changed.plateau_patience, changed.plateau_factor) == (3, 10)
+    with pytest.raises(RecipeError, match="plateau_patience is 4, which is of schedule=plateau"):
+        patient.changed({"schedule": "cosine", "plateau_patience": 4})
+
+
 def test_settings_are_described_in_a_line_each():
     described = {name: (default, about) for name, default, about in describe_settings()}
     assert described.keys() == {f.name for f in fields(Recipe)}

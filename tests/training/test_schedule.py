@@ -7,7 +7,7 @@ import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fieldguide.training.recipe import Recipe
-from fieldguide.training.schedule import LR_SCALE, Schedule, Stage, count_plateaus, stage_of
+from fieldguide.training.schedule import LR_SCALE, Schedule, Stage, count_plateaus, pixels_between, stage_of
 
 
 def schedule(total_steps=100, steps_per_epoch=10.0, **settings):
@@ -126,3 +126,12 @@ def test_small_sides_and_odd_ones():
         assert {stage_of(recipe, step, 3, size_px).size_px for step in range(3)} == {size_px}
     fewer_steps = [stage_of(Recipe(stages=4, first_size=0.5), step, 2, 64).number for step in range(2)]
     assert fewer_steps == [0, 2]
+
+
+@pytest.mark.parametrize(("stages", "total_steps"), [(1, 7), (3, 7), (3, 30), (4, 2)])
+def test_the_pixels_of_steps_are_those_of_their_stages(stages, total_steps):
+    recipe = Recipe(stages=stages, first_size=0.5 if stages > 1 else 1)
+    pixels = [stage_of(recipe, step, total_steps, 32).size_px ** 2 for step in range(total_steps)]
+    for first in range(total_steps + 1):
+        for last in range(first, total_steps + 1):
+            assert pixels_between(recipe, first, last, total_steps, 32) == sum(pixels[first:last])

@@ -24,22 +24,9 @@ def watching(checkpoint_s: float, tensorboard: Path | None, *, quiet: bool) -> I
     """
     from fieldguide import launched
 
-    logs = None if launched.rank() or tensorboard is None else _EventFiles(tensorboard)
-    table = _EpochTable(wanted=not quiet)
-    with progress_bars() as show_progress, contextlib.closing(logs) if logs else contextlib.nullcontext():
-
-        def on_progress(stage: str, done: int, total: int) -> None:
-            if stage == "steps":
-                table.total_steps = total
-            show_progress(stage, done, total)
-
-        def on_epoch(epoch: "Epoch") -> None:
-            table.add(epoch)
-            if logs:
-                logs.write(epoch)
-
+    tensorboard = None if launched.rank() else tensorboard
+    with progress_bars() as on_progress, epoch_table(wanted=not quiet, tensorboard=tensorboard) as on_epoch:
         yield {"checkpoint_s": checkpoint_s, "on_progress": on_progress, "on_epoch": on_epoch}
-    table.end()
 
 
 _COLUMNS: "tuple[tuple[str, int, Callable[[Epoch], str]], ...]" = (
@@ -52,6 +39,7 @@ _COLUMNS: "tuple[tuple[str, int, Callable[[Epoch], str]], ...]" = (
     ("val. top-1", 12, lambda e: percent(e.validation_top1)),
     ("photos/s", 10, lambda e: f"{e.photos_per_s:.0f}"),
     ("time", 9, lambda e: clock(e.seconds)),
+    ("left", 9, lambda e: clock(e.seconds_left)),
 )
 
 
@@ -62,38 +50,34 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class _EpochTable:
-    """A line for each epoch, under a header that comes with the first.
+@contextlib.contextmanager
+def epoch_table(*, wanted: bool = True, tensorboard: Path | None = None) -> "Iterator[Callable[[Epoch], None]]":
+    """Give a function that prints an epoch as a line, under a header that comes with the first.
 
     Args:
         wanted: whether to print at all.
+        tensorboard: a folder to write the epochs to, too.
     """
+    printed = False
+    logs = _EventFiles(tensorboard) if tensorboard else None
 
-    def __init__(self, *, wanted: bool) -> None:
-        self.total_steps = 0  # of the whole training
-        self._wanted = wanted
-        self._last: Epoch | None = None
+    def show(epoch: "Epoch") -> None:
+        nonlocal printed
+        if wanted and not printed:
+            print("".join(f"{name:>{width}}" for name, width, _ in _COLUMNS), flush=True)
+        printed = True
+        if wanted:
+            print("".join(f"{text(epoch):>{width}}" for _, width, text in _COLUMNS), flush=True)
+        if logs:
+            logs.write(epoch)
 
-    def add(self, epoch: "Epoch") -> None:
-        """Print an epoch."""
-        if self._wanted:
-            if self._last is None:
-                print("".join(f"{name:>{width}}" for name, width, _ in _COLUMNS) + f"{'left':>9}", flush=True)
-            told = "".join(f"{text(epoch):>{width}}" for _, width, text in _COLUMNS)
-            print(f"{told}{clock(self._seconds_left(epoch)):>9}", flush=True)
-        self._last = epoch
-
-    def end(self) -> None:
-        """Set what follows apart."""
-        if self._wanted and self._last is not None:
-            print()
-
-    def _seconds_left(self, epoch: "Epoch") -> float:
-        """Return how long it takes to the last step, if each takes as long as those of this epoch did."""
-        steps, seconds = epoch.step, epoch.seconds
-        if self._last is not None:
-            steps, seconds = steps - self._last.step, seconds - self._last.seconds
-        return seconds / steps * (self.total_steps - epoch.step)
+    try:
+        yield show
+    finally:
+        if logs:
+            logs.close()
+    if wanted and printed:
+        print()
 
 
 class _EventFiles:

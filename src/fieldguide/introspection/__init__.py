@@ -1,11 +1,19 @@
 """What can be learned of any network without computing: what it is for, what runs in it, and what comes out."""
 
 from fieldguide.introspection.building import classifier_name, create_on_meta, input_shape_of
-from fieldguide.introspection.trace import Observer, Operation, images_for, tensors_in, trace
+from fieldguide.introspection.trace import (
+    Observer,
+    Operation,
+    UntraceableError,
+    images_for,
+    tensors_in,
+    trace,
+)
 
 __all__ = [
     "Observer",
     "Operation",
+    "UntraceableError",
     "classifier_name",
     "create_on_meta",
     "images_for",

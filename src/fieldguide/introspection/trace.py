@@ -56,6 +56,10 @@ class Operation:
         return tensors_in(self.result)
 
 
+class UntraceableError(ValueError):
+    """A network can't be followed without computing."""
+
+
 class Observer(Protocol):
     """Whoever is told what happens in a network. What it computes as a module returns is traced, too."""
 
@@ -77,6 +81,7 @@ def trace(network: nn.Module, images: Tensor, observers: Sequence[Observer]) -> 
         observers: who is told of every operation, and of every module as it returns.
 
     Raises:
+        UntraceableError: the network needs numbers.
         ValueError: such images don't pass through the network.
     """
     stand_ins = {n: t.to("meta") for n, t in (*network.named_parameters(), *network.named_buffers())}
@@ -88,7 +93,7 @@ def trace(network: nn.Module, images: Tensor, observers: Sequence[Observer]) -> 
         except Exception as error:  # whatever a stranger's network raises
             shape, reason = "x".join(map(str, images.shape[1:])), first_line(error)
             if "meta" in reason:  # nothing is wrong with the images
-                raise ValueError(
+                raise UntraceableError(
                     f"the network can't be followed without computing: {reason}; make tensors that it holds "
                     "buffers, by register_buffer, and let no number of an image decide what is computed"
                 ) from error

@@ -6,9 +6,9 @@ from a checkpoint needs no generator's state, and ends with the same bits as one
 
 import contextlib
 import math
-import os
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fieldguide.errors import StoppedError, TrainingError
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.arithmetic import autocast
+from fieldguide.training.compute.determinism import deterministic
 from fieldguide.training.compute.processes import Processes
 from fieldguide.training.judge import is_better, judge_pictures
 from fieldguide.training.lesson import Lesson
@@ -29,7 +30,7 @@ from fieldguide.training.record.checkpoint import BEST, LAST, Checkpoint, flatte
 from fieldguide.training.record.history import Epoch, OnEpoch, ignore_epoch
 from fieldguide.training.record.keeper import Keeper
 from fieldguide.training.record.state import State
-from fieldguide.training.schedule import Schedule, Stage, stage_of
+from fieldguide.training.schedule import Schedule, Stage, pixels_between, stage_of
 from fieldguide.training.seeds import seed_everything
 from fieldguide.training.step_errors import explained
 from fieldguide.training.stopping import StopRequest, listening
@@ -93,7 +94,7 @@ class Trainer:
             TrainingError: the loss or a weight is no number, the machine or the network can't take a batch, or a
                 checkpoint can't be written.
         """
-        with listening() as request, _deterministic(self.recipe.deterministic):
+        with listening() as request, deterministic(self.recipe.deterministic):
             self.set_modes()
             stage: Stage | None = None
             losses: list[Tensor] = []
@@ -103,8 +104,7 @@ class Trainer:
                 if stage != previous:
                     self._strengthen(stage)
                 rate = self.schedule.set_lr(step, self._validation_losses())
-                with explained(self.recipe):
-                    losses.append(self.learn(step, stage, pictures))
+                losses.append(self.learn(step, stage, pictures))
                 self.state.step = step + 1
                 ends_epoch, stops, keeps = self._ends_epoch(step), False, False
                 if ends_epoch or len(losses) == self._look_every:
@@ -115,11 +115,12 @@ class Trainer:
                     self.state.learning_s += elapsed
                     self.state.seconds += elapsed
                 self._on_progress("steps", step + 1, self.total_steps)
+                if ends_epoch or keeps or stops:
+                    self._check_weights(rate)
                 if ends_epoch:
                     self._end_epoch(stage, rate)
                     began = time.perf_counter()
                 if keeps or stops:
-                    self._check_weights(rate)
                     self._keep(LAST)
                 if stops:
                     raise self._stopped(request)
@@ -142,7 +143,15 @@ class Trainer:
         return self.order.batch(step)[self.processes.rank * size :][:size]
 
     def learn(self, step: int, stage: Stage, pictures: Tensor) -> Tensor:
-        """Take one step, its batch in parts; return the mean loss."""
+        """Take one step, its batch in parts; return the mean loss.
+
+        Raises:
+            TrainingError: the machine or the network can't take such a batch.
+        """
+        with explained(self.recipe, self.order.batch_size, self.keeper.how_to_start_again()):
+            return self._learn(step, stage, pictures)
+
+    def _learn(self, step: int, stage: Stage, pictures: Tensor) -> Tensor:
         labels = torch.from_numpy(self.lesson.pictures.labels[self._share(step)])
         num_parts, size = self.recipe.accumulate, len(pictures) // self.recipe.accumulate
         loss = torch.zeros((), device=self.processes.device)
@@ -229,6 +238,7 @@ class Trainer:
             validation_top1=judged.top1 if judged else None,
             photos_per_s=state.num_photos / max(state.learning_s, 1e-9),
             seconds=state.seconds,
+            seconds_left=self._seconds_left(),
         )
         state.history.append(epoch)
         state.loss_sum, state.num_photos, state.learning_s = 0.0, 0, 0.0
@@ -237,6 +247,14 @@ class Trainer:
             state.best, state.best_step = (judged.top1, judged.log_loss), state.step
             self._keep(BEST)
         self.processes.once(lambda: self.keeper.keep_history(state.history))
+
+    def _seconds_left(self) -> float:
+        """Return how long the steps to the last one take, at the pace of those since the last epoch's end."""
+        last = self.state.history[-1] if self.state.history else None
+        step, seconds = (last.step, last.seconds) if last else (0, 0.0)
+        pixels = partial(pixels_between, self.recipe, total_steps=self.total_steps, size_px=self.lesson.size_px)
+        pace = (self.state.seconds - seconds) / pixels(step, self.state.step)
+        return pace * pixels(self.state.step, self.total_steps)
 
     def _validation_losses(self) -> list[float]:
         return [e.validation_loss for e in self.state.history if e.validation_loss is not None]
@@ -292,16 +310,3 @@ class Trainer:
 
 def _without_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-@contextlib.contextmanager
-def _deterministic(wanted: bool) -> Iterator[None]:
-    """Have torch refuse operations that give other bits each time, where that is asked for."""
-    if wanted:  # or cuBLAS, which reads this at its first product, refuses to compute
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(wanted or before)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

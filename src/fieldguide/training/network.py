@@ -10,7 +10,7 @@ from fieldguide.introspection import create_on_meta
 from fieldguide.layers import zero_branches
 from fieldguide.models import MODELS, create_model
 from fieldguide.training.network_settings import regularisation
-from fieldguide.training.plan import NETWORK_ERRORS, Plan
+from fieldguide.training.plan import Plan
 from fieldguide.training.recipe import Recipe
 from fieldguide.training.schedule import stage_of
 from fieldguide.weights import Backbone
@@ -81,7 +81,7 @@ def check_stages(body: nn.Module, plan: Plan, recipe: Recipe) -> None:
         try:
             with torch.no_grad():
                 body.eval()(torch.zeros(1, plan.preprocess.channels, side, side))
-        except NETWORK_ERRORS as error:
+        except (ValueError, TypeError, RuntimeError, AssertionError) as error:
             raise RecipeError(
                 f"stage {number + 1} of {recipe.stages} has pictures of {side} px, which {plan.name} can't take "
                 f"({first_line(error)}); set first_size=1, or nearer to it, or choose another --size"

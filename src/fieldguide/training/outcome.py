@@ -76,7 +76,7 @@ def _make_guide(
                 comparison["finetuned"]["top1"],
                 history,
                 from_nothing=False,
-                is_augmented=_is_augmented(job),
+                recipe=job.settings(),
                 subject="The fine-tuned network",
             )
             return _frozen_guide(job, photos, training, records, on_progress)
@@ -96,8 +96,7 @@ def _make_guide(
         on_others,
         history,
         from_nothing=comparison is None,
-        is_augmented=_is_augmented(job),
-        is_mirrored=job.settings().flip,
+        recipe=job.settings(),
     )
     seen_labels, held_out_labels = photos.seen_labels, photos.held_out.labels[embedding.indices]
     facts = {
@@ -116,11 +115,6 @@ def _make_guide(
     }
     records |= evaluation.files() if evaluation else {}
     return replace(guide, facts=facts, records=records, evaluation=evaluation)
-
-
-def _is_augmented(job: Job) -> bool:
-    recipe = job.settings()
-    return bool(recipe.mixup or recipe.cutmix)
 
 
 def _training_facts(run: Run, own: Evaluation) -> dict[str, Any]:

@@ -15,14 +15,13 @@ from fieldguide.data import ImageSet, Preprocess
 from fieldguide.data.decode import decode
 from fieldguide.data.preprocess import Fit
 from fieldguide.errors import DataError, PhotoError, first_line
-from fieldguide.introspection import create_on_meta, input_shape_of
+from fieldguide.introspection import UntraceableError, create_on_meta, images_for, input_shape_of, trace
 from fieldguide.models import MODELS
 from fieldguide.training.photos.augment import SMALL_PX
 from fieldguide.weights.own_weights import IMAGENET_MEAN, IMAGENET_STD
 
 _SMALL_SIZES = (16, 32, 64)  # that smaller pictures are enlarged to, for networks that take none so small
 _LOOKED_AT = 16  # photos, to learn what the set's pictures are like
-NETWORK_ERRORS = (ValueError, TypeError, RuntimeError, AssertionError)  # by which networks refuse pictures
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def plan_network(
         try:
             _try_size(create_on_meta(name, num_classes=2, **form), form["in_channels"], size)
             return Plan(name, preprocess, form)
-        except NETWORK_ERRORS as error:
+        except (ValueError, TypeError) as error:
             last_error = error
     channels = f"{form['in_channels']} channel{'s' if form['in_channels'] != 1 else ''}"
     assert last_error is not None
@@ -92,12 +91,12 @@ def plan_network(
 
 
 def _try_size(network: nn.Module, channels: int, size_px: int) -> None:
-    """Raise one of NETWORK_ERRORS where a network, on the meta device, can't take pictures of a size."""
+    """Raise a ValueError where a network can't take pictures of a size."""
     if input_size := getattr(network, "input_size", None):
         input_size.check(torch.empty(1, 1, size_px, size_px, device="meta"))
         return
-    with torch.no_grad(), contextlib.suppress(NotImplementedError):  # what meta can't compute may well work
-        network.eval()(torch.empty(1, channels, size_px, size_px, device="meta"))
+    with contextlib.suppress(UntraceableError):  # what can't be tried without computing may well work
+        trace(network, images_for(network, (1, channels, size_px, size_px)), [])
 
 
 def _sizes(side: int, designed_for: int) -> list[int]:

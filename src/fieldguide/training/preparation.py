@@ -16,6 +16,7 @@ from fieldguide.head import LinearHead
 from fieldguide.libraries import keep_freed_memory
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.arithmetic import Arithmetic, choose_arithmetic, prepare
+from fieldguide.training.compute.determinism import prepare_determinism
 from fieldguide.training.compute.processes import Processes
 from fieldguide.training.finetuning import pretrained_network, solve_head
 from fieldguide.training.judge import probs_on
@@ -74,10 +75,12 @@ def prepare_run(
     Raises:
         DataError: there is nothing to learn from, or the network can't take it.
         RecipeError: the recipe does not suit the kind of run.
-        TrainingError: the photos have changed since the run began, or its checkpoints are damaged.
+        TrainingError: the photos, a teacher or the pretrained weights have changed since the run began, or its
+            checkpoints are damaged.
     """
     keep_freed_memory()
     recipe, on_progress = job.settings(), silent if processes.rank else on_progress
+    prepare_determinism(recipe)
     check_suits(job)
     guides = load_teachers(job.teachers, everything.class_names, job.teacher_fingerprints)
     backbone = job.load_backbone() if job.kind == "fine-tuning" else None
@@ -159,8 +162,9 @@ def check_unchanged(photos: LessonPhotos | UnlabelledPhotos, job: Job) -> None:
     """
     if job.fingerprint and job.fingerprint != photos.fingerprint:
         raise TrainingError(
-            f"the photos of {photos.everything.name} have changed since this run began (their fingerprint was "
-            f"{job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them back, or start a new run"
+            f"the photos of {photos.everything.name} have changed since this run began, or come in another "
+            f"order (their fingerprint was {job.fingerprint[:12]}, and is {photos.fingerprint[:12]}); put them "
+            "back, under their names, or start a new run"
         )
 
 
@@ -173,7 +177,8 @@ def check_all_see_the_same(photos: LessonPhotos | UnlabelledPhotos, processes: P
     if any(processes.any(photos.fingerprint != processes.once(lambda: photos.fingerprint))):
         raise TrainingError(
             f"the {processes.count} processes see different photos of {photos.everything.name} (process "
-            f"{processes.rank} finds the fingerprint {photos.fingerprint[:12]}); give every machine the same files"
+            f"{processes.rank} finds the fingerprint {photos.fingerprint[:12]}); give every machine the same "
+            "files, of the same names"
         )
 
 
@@ -236,7 +241,7 @@ def arithmetic_of(job: Job, network: nn.Module, plan: Plan, processes: Processes
         return Arithmetic(**job.arithmetic)
     recipe, side = job.settings(), plan.preprocess.size_px
     size = max(2, recipe.batch_size // recipe.accumulate // processes.count)
-    with explained(recipe):
+    with explained(recipe, recipe.batch_size):
         return choose_arithmetic(
             network,
             (size, plan.preprocess.channels, side, side),

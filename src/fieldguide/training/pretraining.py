@@ -18,6 +18,7 @@ from fieldguide.paths import check_place, expand
 from fieldguide.progress import Progress, silent
 from fieldguide.training.byol import Byol, TwoViews, byol_loss
 from fieldguide.training.compute.arithmetic import prepare
+from fieldguide.training.compute.determinism import prepare_determinism
 from fieldguide.training.compute.processes import Processes, find_processes
 from fieldguide.training.judge_features import judge_features
 from fieldguide.training.lesson import Lesson
@@ -252,7 +253,7 @@ def _facts(run: _Run, metrics: dict[str, Any] | None) -> dict[str, Any]:
         },
         "data": {
             "name": photos.everything.name,
-            "fingerprint": job.fingerprint,
+            "fingerprint": photos.content_fingerprint,
             "num_train": len(photos.learnt),
             "skipped": skipped_facts(photos.skipped),
         },
@@ -271,6 +272,7 @@ def _prepare(
 ) -> _Run:
     keep_freed_memory()
     recipe = job.settings()
+    prepare_determinism(recipe)
     plan = plan_network(job.model, everything, size_px=job.size_px, fit=job.fit, arguments=job.arguments)
     photos = gather_unlabelled(everything, plan.preprocess, recipe, strict=job.strict, on_progress=on_progress)
     check_all_see_the_same(photos, processes)

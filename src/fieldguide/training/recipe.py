@@ -129,8 +129,8 @@ class Recipe:
     def changed(self, changes: Mapping[str, Setting | str]) -> "Recipe":
         """Return the recipe with some settings replaced; text is read as the setting's own type.
 
-        With fewer epochs the warm-up shrinks in proportion, and a single stage is one of full size and strength,
-        unless these are given too.
+        With fewer epochs the warm-up shrinks in proportion; a single stage is one of full size and strength; what
+        plays no part beside another optimiser or schedule is the default's. Unless these are given too.
 
         Raises:
             RecipeError: there is no such setting, or its value is not allowed.
@@ -138,8 +138,9 @@ class Recipe:
         parsed: dict[str, Any] = {name: read_setting(name, value) for name, value in changes.items()}
         if "epochs" in parsed and "warmup_epochs" not in parsed:
             parsed["warmup_epochs"] = self.warmup_epochs * min(1.0, parsed["epochs"] / self.epochs)
-        if parsed.get("stages") == 1:
-            parsed = {"first_size": 1.0, "first_strength": 1.0, **parsed}
+        idle = {n for n, (other, needed) in _PLAYS_A_PART.items() if parsed.get(other, needed) != needed}
+        idle |= {"first_size", "first_strength"} if parsed.get("stages") == 1 else set()
+        parsed = {**{each.name: each.default for each in fields(self) if each.name in idle}, **parsed}
         return replace(self, **parsed)
 
     def to_dict(self) -> dict[str, Setting]:

@@ -175,8 +175,8 @@ def resume(
         on_epoch: called with each epoch's record.
 
     Raises:
-        TrainingError: there is no unfinished run, its photos or its teachers have changed, or its checkpoints are
-            damaged.
+        TrainingError: there is no unfinished run, its photos, its teachers or its pretrained weights have changed,
+            or its checkpoints are damaged.
         DataError: its photos are no longer there.
         RecipeError: this processor does not have the run's arithmetic.
         StoppedError: Ctrl-C or SIGTERM came.

@@ -107,7 +107,22 @@ def stage_of(recipe: Recipe, step: int, total_steps: int, size_px: int) -> Stage
 
     EfficientNetV2, section 4.2, algorithm 1; sizes are rounded to multiples of 8, up to the full one.
     """
-    number = min(recipe.stages - 1, step * recipe.stages // total_steps)
+    return _stage(recipe, min(recipe.stages - 1, step * recipe.stages // total_steps), size_px)
+
+
+def pixels_between(recipe: Recipe, first: int, last: int, total_steps: int, size_px: int) -> int:
+    """Return the pixels, of one photo a step, that are learnt from in the steps ``first`` to ``last - 1``.
+
+    Steps take time by them: the first stages are soon done.
+    """
+    pixels = 0
+    for number in range(recipe.stages):
+        begin, end = (math.ceil(n * total_steps / recipe.stages) for n in (number, number + 1))
+        pixels += max(0, min(last, end) - max(first, begin)) * _stage(recipe, number, size_px).size_px ** 2
+    return pixels
+
+
+def _stage(recipe: Recipe, number: int, size_px: int) -> Stage:
     share = 1.0 if recipe.stages == 1 else number / (recipe.stages - 1)
     side = size_px * (recipe.first_size + share * (1 - recipe.first_size))
     is_full = share == 1 or recipe.first_size == 1

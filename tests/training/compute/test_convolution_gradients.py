@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from fieldguide.training.compute import convolution_gradients
 from fieldguide.training.compute.convolution_gradients import hasten_gradients
 
 # size, kernel, stride, padding, filters a channel
@@ -48,10 +49,19 @@ def test_depthwise_gradients_are_those_of_float32(size, kernel, stride, padding,
     check(nn.Conv2d(4, 4 * multiple, kernel, stride, padding, groups=4), size)
 
 
-@pytest.mark.parametrize(("size", "kernel", "stride", "padding", "filters"), DENSE)
-def test_dense_gradients_are_those_of_float32(size, kernel, stride, padding, filters):
-    conv = nn.Conv2d(4, filters, kernel, stride, padding)
+@pytest.mark.parametrize(("size", "geometry", "filters"), [(size, how, n) for size, *how, n in DENSE])
+def test_dense_gradients_are_those_of_float32(monkeypatch, size, geometry, filters):
+    found = []
+
+    def spy(*arguments):
+        found.append(gradient_of_weight(*arguments))
+        return found[-1]
+
+    gradient_of_weight = convolution_gradients._gradient_of_weight
+    monkeypatch.setattr(convolution_gradients, "_gradient_of_weight", spy)
+    conv = nn.Conv2d(4, filters, *geometry)
     check(conv, size)
+    assert bool(found) == (filters > 16), "a product of matrices where there are many filters"
     check(conv.to(memory_format=torch.channels_last), size)
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 import fieldguide as fg
 from fieldguide.layers import ConvNormAct
+from fieldguide.training.compute import fused
 from fieldguide.training.compute.fused import _Moments, fuse
 
 LAYERS = {
@@ -78,14 +79,24 @@ def only_rounding_differs(plain, images):
         assert error(ours[key], value) <= max(3 * error(theirs[key], value), 2e-6), key
 
 
-def test_a_gradient_may_lie_otherwise():
-    plain = made(in_channels=8, out_channels=40, kernel_size=1)
-    fused = copy.deepcopy(plain)
-    fuse(fused)
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_gradient_that_lies_otherwise_is_laid_like_the_maps(monkeypatch, kernel):
+    laid = []
+
+    def spy(*arguments):
+        laid.append(pass_unclamped(*arguments))
+        return laid[-1]
+
+    pass_unclamped = fused._pass_unclamped
+    monkeypatch.setattr(fused, "_pass_unclamped", spy)
+    layers = made(in_channels=8, out_channels=40, kernel_size=kernel)
+    twin = copy.deepcopy(layers)
+    fuse(twin)
     images = torch.randn(6, 8, 20, 20).contiguous(memory_format=torch.channels_last)
-    for layers in (plain, fused):  # as that of the mean of a network's last maps does
-        layers(images).mean((2, 3)).square().sum().backward()
-    for ours, theirs in zip(fused.parameters(), plain.parameters(), strict=True):
+    for each in (layers, twin):  # the mean of a network's last maps sends back a gradient of stride 0
+        each(images).mean((2, 3)).square().sum().backward()
+    assert laid[0].is_contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(twin.parameters(), layers.parameters(), strict=True):
         assert error(ours.grad, theirs.grad) < 1e-4
 
 

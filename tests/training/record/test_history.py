@@ -6,13 +6,24 @@ from dataclasses import fields
 
 import pytest
 
+from fieldguide.training.recipe import Recipe
 from fieldguide.training.record.history import Epoch, ignore_epoch, to_csv, verdict
 
 
 def epochs(*losses, **values):
     common = {"size_px": 32, "lr": 0.1, "validation_loss": 0.5, "validation_top1": 0.75, "photos_per_s": 100.0}
     return [
-        Epoch(**{**common, "epoch": n, "step": 10 * n, "train_loss": loss, "seconds": 1.5 * n, **values})
+        Epoch(
+            **{
+                **common,
+                "epoch": n,
+                "step": 10 * n,
+                "train_loss": loss,
+                "seconds": 1.5 * n,
+                "seconds_left": 0.0,
+                **values,
+            }
+        )
         for n, loss in enumerate(losses, 1)
     ]
 
@@ -47,15 +58,19 @@ def test_csv_has_a_row_an_epoch_and_empty_cells_where_nothing_is_known():
     ],
 )
 def test_a_sentence_says_whether_it_fits(own, others, losses, sentence):
-    said = verdict(own, others, epochs(*losses))
+    said = verdict(own, others, epochs(*losses), recipe=Recipe())
     assert said.startswith(sentence) and bool(said) == bool(sentence)
 
 
 def test_what_to_try_depends_on_where_it_began():
-    assert "--recipe strong" in verdict(1.0, 0.5, epochs(1.0))
-    assert "strong" not in verdict(1.0, 0.5, epochs(1.0), is_augmented=True)
-    assert "--recipe strong --set flip=false, " in verdict(1.0, 0.5, epochs(1.0), is_mirrored=False)
-    assert "augmentation" not in verdict(0.5, 0.5, epochs(1.0))
-    assert verdict(0.5, 0.5, epochs(1.0), is_augmented=True).endswith(", or less augmentation.")
-    assert verdict(1.0, 1.0, epochs(1.0), subject="The network").startswith("The network fits (")
-    assert verdict(1.0, 0.5, epochs(1.0), from_nothing=False).endswith("try more photos, or fewer epochs.")
+    overfits, mixes = (1.0, 0.5, epochs(1.0)), Recipe(mixup=0.2)
+    assert "--recipe strong, " in verdict(*overfits, recipe=Recipe())
+    assert "--recipe strong --set flip=false, " in verdict(*overfits, recipe=Recipe(flip=False))
+    assert "strong" not in verdict(*overfits, recipe=mixes)
+    assert verdict(*overfits, recipe=mixes, from_nothing=False).endswith("try more photos, or fewer epochs.")
+    underfits = (0.5, 0.5, epochs(1.0))
+    assert "augmentation" not in verdict(*underfits, recipe=Recipe())
+    for recipe in (mixes, Recipe(min_scale=0.5), Recipe(rand_augment=9)):
+        assert verdict(*underfits, recipe=recipe).endswith(", or less augmentation.")
+    fits = verdict(1.0, 1.0, epochs(1.0), recipe=mixes, subject="The network")
+    assert fits.startswith("The network fits (")

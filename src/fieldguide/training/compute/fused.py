@@ -183,7 +183,7 @@ class _ConvClamp(torch.autograd.Function):
 
 
 def _pass_unclamped(gradient: Tensor, output: Tensor, clamped: _Range) -> Tensor:
-    """Return the gradient (N, C, H, W) of what was clamped, channels last: that of a mean lies otherwise."""
+    """Return the gradient (N, C, H, W) where nothing was clamped, else 0; channels last, as a mean's is not."""
     gradient = gradient.contiguous(memory_format=torch.channels_last)
     passed: Tensor = torch.ops.aten.hardtanh_backward(gradient, output, *clamped)
     return passed

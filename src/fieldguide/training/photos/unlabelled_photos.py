@@ -42,8 +42,17 @@ class UnlabelledPhotos:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of what is learnt from, which a resumed run must find again."""
-        return data_fingerprint(self.learnt.digests, np.full(len(self.learnt), NO_LABEL), (), in_order=True)
+        """Of what is learnt from, which a resumed run must find again, in the same order."""
+        return self._fingerprint(in_order=True)
+
+    @property
+    def content_fingerprint(self) -> str:
+        """Of what is learnt from, in whatever order."""
+        return self._fingerprint(in_order=False)
+
+    def _fingerprint(self, *, in_order: bool) -> str:
+        no_labels = np.full(len(self.learnt), NO_LABEL)
+        return data_fingerprint(self.learnt.digests, no_labels, (), in_order=in_order)
 
 
 def open_unlabelled(data: ImageSet | str | Path, *, data_root: str | Path | None = None) -> ImageSet:

@@ -5,6 +5,8 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
+from fieldguide.training.recipe import Recipe
+
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
@@ -20,6 +22,7 @@ class Epoch:
         validation_top1: share of them answered rightly.
         photos_per_s: learnt from, without the time that validation took.
         seconds: of learning and validation since the run began, over all its resumptions.
+        seconds_left: to the last step, by the pace of this epoch and the pixels of the steps to come.
     """
 
     epoch: int
@@ -31,6 +34,7 @@ class Epoch:
     validation_top1: float | None
     photos_per_s: float
     seconds: float
+    seconds_left: float
 
 
 OnEpoch = Callable[[Epoch], None]
@@ -62,9 +66,8 @@ def verdict(
     held_out_top1: float | None,
     history: Sequence[Epoch],
     *,
+    recipe: Recipe,
     from_nothing: bool = True,
-    is_augmented: bool = False,
-    is_mirrored: bool = True,
     subject: str = "It",
 ) -> str:
     """Say in a sentence whether a network under- or overfits, and what to try; nothing where that can't be known.
@@ -73,22 +76,28 @@ def verdict(
         train_top1: on photos that it learnt from, as they are.
         held_out_top1: on photos that it did not learn from.
         history: of the run.
+        recipe: of the run.
         from_nothing: whether the network began so.
-        is_augmented: whether its photos were changed and mixed as strongly as recipes do.
-        is_mirrored: whether they were mirrored, which digits and letters don't bear.
         subject: of the sentence.
     """
     if train_top1 is None or held_out_top1 is None or not history:
         return ""
     on_both = f"{train_top1:.1%} of its own photos right and {held_out_top1:.1%} of others"
     if train_top1 - held_out_top1 > _GAP:
-        stronger = "" if is_augmented else f"--recipe strong{'' if is_mirrored else ' --set flip=false'}, "
+        stronger = f"--recipe strong{'' if recipe.flip else ' --set flip=false'}, "
+        stronger = "" if recipe.mixup or recipe.cutmix else stronger
         return f"{subject} overfits ({on_both}): try more photos, " + (
             f"{stronger}a smaller network, or --finetune." if from_nothing else "or fewer epochs."
         )
     if train_top1 < _POOR:
         falls = len(history) > 1 and history[-1].train_loss < 0.98 * history[-2].train_loss
         more = "more epochs, for the loss still falls" if falls else "a larger network or another learning rate"
-        weaker = ", or less augmentation" if is_augmented else ""
+        weaker = ", or less augmentation" if _augments(recipe) else ""
         return f"{subject} underfits ({on_both}): try {more}{weaker}."
     return f"{subject} fits ({on_both})."
+
+
+def _augments(recipe: Recipe) -> bool:
+    """Whether photos are learnt from otherwise than as they are, or mirrored."""
+    changes = ("shift", "rand_augment", "jitter", "grey", "erasing", "mixup", "cutmix")
+    return recipe.min_scale < 1 or any(getattr(recipe, name) for name in changes)

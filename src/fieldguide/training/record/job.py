@@ -15,7 +15,7 @@ from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
 from fieldguide.weights.backbone import Backbone, is_folder, load_backbone
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 Kind = Literal["from nothing", "fine-tuning", "without labels"]
 

@@ -4,7 +4,7 @@ import json
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +86,14 @@ class Keeper:
     def keep_history(self, history: Sequence[Epoch]) -> None:
         """Write the history anew."""
         if self.target is not None:
-            self._write(HISTORY, to_csv(history), f"and go on with: {how_to_resume(self.target)}")
+            target = self.target
+            self._write(HISTORY, to_csv(history), lambda: f"and go on with: {how_to_resume(target)}")
 
     def keep_job(self, job: dict[str, Any]) -> None:
         """Write what the run is to do."""
-        self._write(JOB, json.dumps(job, ensure_ascii=False, indent=2).encode(), "or choose another folder")
+        self._write(
+            JOB, json.dumps(job, ensure_ascii=False, indent=2).encode(), lambda: "or choose another folder"
+        )
 
     def how_to_go_on(self, step: int, total_steps: int) -> str:
         """Return what to tell somebody who stopped the run."""
@@ -107,7 +110,7 @@ class Keeper:
         """Return what to tell somebody before other settings for a run that failed; nothing where none is kept."""
         return "" if self.folder is None else f"remove {self.folder}, or name another output, and "
 
-    def _write(self, name: str, content: bytes, advice: str) -> None:
+    def _write(self, name: str, content: bytes, advice: Callable[[], str]) -> None:
         if self.folder is None:
             return
         try:
@@ -115,7 +118,7 @@ class Keeper:
                 draft.write_bytes(content)
         except OSError as error:
             raise TrainingError(
-                f"{self.folder / name} can't be written: {error.strerror or error}; make room, {advice}"
+                f"{self.folder / name} can't be written: {error.strerror or error}; make room, {advice()}"
             ) from error
 
 
