@@ -19,7 +19,7 @@ from torch.testing import assert_close
 import fieldguide as fg
 from fieldguide.data import Preprocess
 from fieldguide.errors import StoppedError, TrainingError
-from fieldguide.training.compute.arithmetic import Arithmetic, _has_bfloat16, choose_arithmetic
+from fieldguide.training.compute.arithmetic import Arithmetic, _has_bfloat16, choose_arithmetic, prepare
 from fieldguide.training.compute.processes import OneProcess
 from fieldguide.training.judge import evaluation_batch_size, is_better, judge_pictures
 from fieldguide.training.lesson import Lesson
@@ -214,6 +214,18 @@ def test_deterministic_is_asked_of_torch_while_it_learns(wanted):
         on_progress=lambda *_: during.append(torch.are_deterministic_algorithms_enabled()),
     )
     assert set(during) == {wanted} and not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same_in_bfloat16():
+    if not _has_bfloat16(CPU):
+        pytest.skip("this processor has no instructions for bfloat16")
+    arithmetic, losses = Arithmetic(precision="bfloat16"), []
+    for compiled in (False, True):
+        made = replace(lesson(layers(norm=True), compile=compiled), arithmetic=arithmetic)
+        prepare(made.network, arithmetic, CPU)
+        losses.append(steps_of(Trainer(made, OneProcess(), Keeper(None)), 4))
+    assert_close(*losses, rtol=0.03, atol=0.01)
 
 
 @pytest.mark.slow
