@@ -217,18 +217,20 @@ def test_deterministic_is_asked_of_torch_while_it_learns(wanted):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_compiled_network_learns_the_same_in_bfloat16():
     if not _has_bfloat16(CPU):
         pytest.skip("this processor has no instructions for bfloat16")
     arithmetic, losses = Arithmetic(precision="bfloat16"), []
     for compiled in (False, True):
         made = replace(lesson(layers(norm=True), compile=compiled), arithmetic=arithmetic)
-        prepare(made.network, arithmetic, CPU)
+        prepare(made.network, arithmetic, CPU, compiles=compiled)
         losses.append(steps_of(Trainer(made, OneProcess(), Keeper(None)), 4))
     assert_close(*losses, rtol=0.03, atol=0.01)
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_a_compiled_network_learns_the_same():
     plain, compiled = layers(), layers()
     assert_close(steps_of(trainer(plain), 4), steps_of(trainer(compiled, compile=True), 4), rtol=1e-4, atol=1e-5)

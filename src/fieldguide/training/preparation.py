@@ -106,7 +106,7 @@ def prepare_run(
         backbone_fingerprint="" if backbone is None else backbone.weights.fingerprint,
         arithmetic=asdict(arithmetic),
     )
-    prepare(network, arithmetic, processes.device)
+    prepare(network, arithmetic, processes.device, compiles=recipe.compile)
     lesson = _lesson(job, network, plan, photos, guides=guides, device=processes.device)
     frozen = None
     if backbone is not None and photos.validation is not None:

@@ -283,7 +283,7 @@ def _prepare(
     # of what learns: the target computes the same, on the way forward
     arithmetic = processes.once(lambda: arithmetic_of(job, network.online, plan, processes))
     job = replace(job, data_name=everything.name, fingerprint=photos.fingerprint, arithmetic=asdict(arithmetic))
-    prepare(network, arithmetic, processes.device)
+    prepare(network, arithmetic, processes.device, compiles=recipe.compile)
     lesson = Lesson(
         network=network,
         pictures=photos.learnt,

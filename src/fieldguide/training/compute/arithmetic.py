@@ -135,8 +135,14 @@ def _seconds(step: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def prepare(network: nn.Module, arithmetic: Arithmetic, device: torch.device) -> None:
+def prepare(network: nn.Module, arithmetic: Arithmetic, device: torch.device, *, compiles: bool = False) -> None:
     """Lay a network out for its arithmetic, in place. Its parameters keep their names and values.
+
+    Args:
+        network: on any device.
+        arithmetic: what it will compute with.
+        device: that it will run on.
+        compiles: whether torch will compile it, which takes none of our gradients.
 
     Raises:
         RecipeError: the device does not have the arithmetic; a run may have begun on another machine.
@@ -150,7 +156,7 @@ def prepare(network: nn.Module, arithmetic: Arithmetic, device: torch.device) ->
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if device.type == "cpu" and arithmetic.fused:
         fuse(network)
-    if device.type == "cpu" and arithmetic.precision == "bfloat16":
+    if device.type == "cpu" and arithmetic.precision == "bfloat16" and not compiles:
         hasten_gradients(network)
 
 
