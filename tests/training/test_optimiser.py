@@ -91,7 +91,8 @@ def test_frozen_parameters_are_left_out(network):
     ("kind", "expected"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
 )
 def test_the_recipe_s_optimiser_is_made(network, kind, expected):
-    made = make_optimiser(network, Recipe(optimiser=kind, lr=0.3, momentum=0.8, weight_decay=0.05))
+    of_sgd = {"momentum": 0.8} if kind == "sgd" else {}
+    made = make_optimiser(network, Recipe(optimiser=kind, lr=0.3, weight_decay=0.05, **of_sgd))
     assert type(made) is expected
     assert [group["weight_decay"] for group in made.param_groups] == [0.05, 0.0]
     assert {group["lr"] for group in made.param_groups} == {0.3}
