@@ -101,7 +101,7 @@ def answers(right):
 
 @pytest.mark.parametrize(
     ("only_finetuned", "only_frozen", "kept"),
-    [(2, 0, "fine-tuned"), (6, 2, "fine-tuned"), (1, 0, "frozen"), (3, 1, "frozen"), (6, 3, "frozen"),
+    [(5, 0, "fine-tuned"), (13, 4, "fine-tuned"), (4, 0, "frozen"), (5, 2, "frozen"), (12, 4, "frozen"),
      (0, 0, "frozen"), (0, 9, "frozen")],
 )  # fmt: skip
 def test_a_lead_of_more_than_chance_is_kept(only_finetuned, only_frozen, kept):

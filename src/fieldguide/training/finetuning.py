@@ -28,6 +28,7 @@ from fieldguide.training.recipe import Recipe
 from fieldguide.weights import Backbone
 
 FINETUNED, FROZEN = "fine-tuned", "frozen"
+_DEVIATIONS = 2  # standard ones, of a lead by chance
 
 
 def compare(
@@ -60,15 +61,15 @@ def leads(ours: int, theirs: int) -> bool:
     """Whether one classifier does better than another by more than chance.
 
     Photos that both have right, or neither, tell nothing. Of those that only one has right, equally good
-    classifiers would have as many each, give or take the root of their number (McNemar, 1947); a lead must be
-    larger. For the fine-tuned network is taken at the best of several epochs, and learns from fewer photos than
-    the frozen guide that would stand instead.
+    classifiers would have as many each; a lead of twice the root of their number comes by chance once in twenty
+    times (McNemar, 1947), and must be exceeded. For the fine-tuned network is taken at the best of several epochs,
+    and learns from fewer photos than the frozen guide that would stand instead.
 
     Args:
         ours: photos that only the one has right.
         theirs: photos that only the other has right.
     """
-    return ours > theirs and (ours - theirs) ** 2 > ours + theirs
+    return ours > theirs and (ours - theirs) ** 2 > _DEVIATIONS**2 * (ours + theirs)
 
 
 def solve_head(
