@@ -200,7 +200,7 @@ def _in_numbers_of(dtype: torch.dtype) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (preparation, pretraining):
-            patch.setattr(module, "prepare", lambda network, arithmetic, device: network.to(dtype))
+            patch.setattr(module, "prepare", lambda network, *_, **__: network.to(dtype))
         patch.setattr(Augmentation, "__call__", change)
         patch.setattr(Augmentation, "plain", lambda *arguments: plain(*arguments).to(dtype))
         yield
