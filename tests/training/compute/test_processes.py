@@ -188,6 +188,7 @@ def test_a_process_that_is_killed_ends_the_run_and_two_go_on(plain, folder, tmp_
     os.kill(_workers(process.pid)[-1], signal.SIGKILL)
     result = finish(process)
     assert result.returncode
+    assert len(said(result)) == 1, result.stderr
     (message,) = said(result)
     assert re.search(r"process \d of 2 lost another one, which was killed or failed", message)
     go_on(tmp_path / "run")
