@@ -29,17 +29,19 @@ ALLOWED = {
     "weights":      BASE | {"data", "layers", "models"},
     "embed":        BASE | {"data", "models", "weights"},
     "evaluate":     {"errors", "data"},
-    "head":         set(),
+    "head":         BASE,
+    "doctor":       BASE | {"data", "embed", "evaluate", "head", "report", "weights"},
     "guide_format": BASE | {"weights"},
     "guide":        BASE | {"data", "weights", "embed", "evaluate", "head", "guide_format"},
     "ensembles":    BASE | {"data", "evaluate", "guide"},
-    "training":     BASE | {"cost", "data", "embed", "ensembles", "evaluate", "guide", "guide_format", "head",
-                            "introspection", "layers", "models", "report", "weights"},
+    "training":     BASE | {"cost", "data", "doctor", "embed", "ensembles", "evaluate", "guide", "guide_format",
+                            "head", "introspection", "layers", "models", "report", "weights"},
     "compare":      BASE | {"cost", "data", "introspection", "models", "training"},
-    "cli":          BASE | {"compare", "cost", "data", "embed", "ensembles", "evaluate", "feature_maps",
-                            "guide", "guide_format", "introspection", "models", "report", "training", "weights"},
-    "__init__":     {"errors", "data", "models", "weights", "cost", "feature_maps", "ensembles", "evaluate",
-                     "guide", "training"},               # the public names
+    "cli":          BASE | {"compare", "cost", "data", "doctor", "embed", "ensembles", "evaluate",
+                            "feature_maps", "guide", "guide_format", "introspection", "models", "report",
+                            "training", "weights"},
+    "__init__":     {"errors", "data", "doctor", "models", "weights", "cost", "feature_maps", "ensembles",
+                     "evaluate", "guide", "training"},   # the public names
     "__main__":     {"cli"},
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fieldguide.data import Preprocess as Preprocess
     from fieldguide.data import SkippedPhoto as SkippedPhoto
     from fieldguide.data import open_images as open_images
+    from fieldguide.doctor import check as check
     from fieldguide.ensembles import ensemble as ensemble
     from fieldguide.errors import FieldguideError as FieldguideError
     from fieldguide.evaluate import Evaluation as Evaluation
@@ -41,6 +42,7 @@ _MODULES = {
     "Prediction": "fieldguide.guide",
     "Preprocess": "fieldguide.data",
     "SkippedPhoto": "fieldguide.data",
+    "check": "fieldguide.doctor",
     "create_model": "fieldguide.models",
     "ensemble": "fieldguide.ensembles",
     "features": "fieldguide.feature_maps",

@@ -10,10 +10,10 @@ import torch
 from fieldguide.data.preprocess import Preprocess
 from fieldguide.embed.engines import ENGINES, choose_engine
 from fieldguide.errors import EngineError, UnknownNameError
+from fieldguide.head.logistic_regression import fit_head
 from fieldguide.libraries import keep_freed_memory
 from fieldguide.models import create_model
 from fieldguide.registry import Entry
-from fieldguide.training.logistic_regression import fit_head
 from fieldguide.weights import Backbone, load_backbone
 from fieldguide.weights.tensors import Weights
 

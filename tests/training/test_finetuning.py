@@ -15,9 +15,9 @@ from safetensors.numpy import load as load_safetensors
 import fieldguide as fg
 from fieldguide.errors import RecipeError, StoppedError, TrainingError, UnknownNameError
 from fieldguide.head import LinearHead
+from fieldguide.head.logistic_regression import fit_head
 from fieldguide.models import MODELS, create_model
 from fieldguide.training.finetuning import compare, freeze_parts, pretrained_network
-from fieldguide.training.logistic_regression import fit_head
 from fieldguide.training.recipe import Recipe
 from fieldguide.weights.tensors import serialise
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from fieldguide.training.class_weights import class_weights
+from fieldguide.head.class_weights import class_weights
 from fieldguide.training.objective import Objective
 from fieldguide.training.recipe import Recipe
 

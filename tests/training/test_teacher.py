@@ -15,8 +15,8 @@ from fieldguide.embed import Embedder
 from fieldguide.errors import GuideError, RecipeError, TrainingError
 from fieldguide.guide import Guide
 from fieldguide.head import LinearHead
+from fieldguide.head.class_weights import class_weights
 from fieldguide.models import create_model
-from fieldguide.training.class_weights import class_weights
 from fieldguide.training.objective import Objective, distillation_loss
 from fieldguide.training.order import Order
 from fieldguide.training.photos.augment import Augmentation

@@ -15,6 +15,14 @@ DataRoot = Annotated[
         "--data-root", help="Folder to read named sets from, or to download them to.", show_default="the cache"
     ),
 ]
+Exclude = Annotated[
+    Path | None,
+    typer.Option(
+        "--exclude",
+        help="A CSV list of photos to leave out, such as check --fix-list writes.",
+        show_default=False,
+    ),
+]
 Fit = Annotated[
     FitChoice | None,
     typer.Option(

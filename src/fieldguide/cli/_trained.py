@@ -1,7 +1,8 @@
 """What came of training: how good the guides are, what they learnt from, and what was left out."""
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from fieldguide.cli._console import note, percent, print_json, print_skipped, pr
 
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
+
+_FINDINGS_TOLD = 3
 
 
 def print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) -> None:
@@ -76,6 +79,7 @@ def _print_guide(guide: "Guide", target: Path) -> None:
         _print_outcome(guide, target)
     if report := guide.embedder.backbone.weights.report:
         note(f"weights: {report}")
+    _print_findings(guide.facts.get("doctor", ()), facts["name"])
     print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
     learnt_without_class = training.get("num_unlabelled", 0)
     if learnt_without_class:
@@ -84,6 +88,17 @@ def _print_guide(guide: "Guide", target: Path) -> None:
         note(f"files without a class, left out: {facts['unlabelled'] - learnt_without_class}")
     if facts["unused"]:
         note(f"photos neither in train nor in the part held out, left out: {facts['unused']}")
+
+
+def _print_findings(findings: Sequence[Mapping[str, Any]], data: str) -> None:
+    """Name the worst of what training found in its photos; those that can't be used are named apart."""
+    told = [finding for finding in findings if finding["kind"] != "damaged"][:_FINDINGS_TOLD]
+    for finding in told:
+        first = finding["cases"][0]
+        case = ": ".join(filter(None, (", ".join(first["photos"]), first["evidence"])))
+        note(f"{finding['severity']}: {finding['summary']}, such as {case}")
+    if told:
+        note(f"more, and with the evidence: fieldguide check {shlex.quote(data)}")
 
 
 def _print_outcome(guide: "Guide", target: Path) -> None:

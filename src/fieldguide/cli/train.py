@@ -37,7 +37,7 @@ from fieldguide.cli._network_options import (
     refuse_beside_resume,
     refuse_of_others,
 )
-from fieldguide.cli._options import AsJson, DataRoot, EngineName, Fit, Size, Strict
+from fieldguide.cli._options import AsJson, DataRoot, EngineName, Exclude, Fit, Size, Strict
 from fieldguide.cli._trained import print_guides
 from fieldguide.cli._watching import watching
 from fieldguide.errors import StoppedError
@@ -79,6 +79,7 @@ def train(
     balanced: Balanced = False,
     strict: Strict = False,
     data_root: DataRoot = None,
+    exclude: Exclude = None,
     engine: EngineName = "auto",
     model: ModelName = None,
     finetune: Annotated[
@@ -123,6 +124,7 @@ def train(
         "fit": fit,
         "strict": strict,
         "data_root": data_root,
+        "exclude": exclude,
         "engine": engine,
     }
     pretrained: dict[str, Any] = {"backbone": backbone, "weights": weights}

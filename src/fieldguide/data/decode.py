@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,44 @@ _EXIF_ORIENTATION = 0x0112
 
 # A photo with odd metadata is no news to who trains on it; a damaged one is named with its reason.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its picture before that is decoded.
+
+    Args:
+        format: such as "JPEG"; "" of pixels.
+        mode: of colours, as PIL names them, such as "RGB", "L" or "CMYK".
+        width: in pixels, as stored.
+        height: in pixels, as stored.
+        orientation: by EXIF; 1 where it is stored upright, or says nothing.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int
+
+
+def read_header(photo: Photo) -> Header:
+    """Read what a photo says of itself; its pixels are not decoded.
+
+    Raises:
+        PhotoError: it is empty, not an image, or damaged.
+    """
+    try:
+        picture = (
+            find_decoder(photo[:SIGNATURE_BYTES])(io.BytesIO(photo))
+            if isinstance(photo, bytes)
+            else from_pixels(photo)
+        )
+        return Header(picture.format or "", picture.mode, *picture.size, _orientation(picture))
+    except PhotoError:
+        raise
+    except Exception as error:  # as in decode
+        raise PhotoError(f"damaged: {str(error).strip() or type(error).__name__}") from error
 
 
 def find_decoder(head: bytes) -> type[ImageFile.ImageFile]:

@@ -1,9 +1,11 @@
-"""Which photos of an unsplit set are held out: decided by what each photo holds, by nothing else."""
+"""Which photos are held out: as the set says or, where it does not, by what each photo holds and nothing else."""
 
 import hashlib
 
 import numpy as np
 import numpy.typing as npt
+
+from fieldguide.data.image_set import UNSPLIT, ImageSet
 
 HOLDOUT_FRACTION = 0.2
 
@@ -45,6 +47,24 @@ def hold_out(
             pinned.add(digests[members[positions[members].argmax()]])
     if pinned:
         held_out &= np.array([d not in pinned for d in digests])
+    return held_out
+
+
+def held_out_photos(
+    images: ImageSet, indices: npt.NDArray[np.int64], digests: list[bytes]
+) -> npt.NDArray[np.bool_]:
+    """Say of each usable photo whether it is held out: as the set says or, of an unsplit set, by content.
+
+    Args:
+        images: the set.
+        indices: (N,) which of its photos can be used.
+        digests: (N,) their content digests.
+    """
+    if images.is_split:
+        return np.array(images.parts[indices] != "train", np.bool_)
+    held_out = hold_out(digests, images.labels[indices])
+    if (images.parts == UNSPLIT).any():  # a list may say of some photos that they are to train on
+        held_out &= images.parts[indices] == UNSPLIT
     return held_out
 
 

@@ -18,8 +18,8 @@ from fieldguide.embed import Embedder
 from fieldguide.errors import RecipeError
 from fieldguide.evaluate import evaluate
 from fieldguide.head import LinearHead
+from fieldguide.head.logistic_regression import fit_head
 from fieldguide.progress import Progress, silent
-from fieldguide.training.logistic_regression import fit_head
 from fieldguide.training.network import Classifier, check_stages
 from fieldguide.training.network_settings import regularisation
 from fieldguide.training.photos.lesson_photos import LessonPhotos

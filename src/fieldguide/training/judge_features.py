@@ -7,11 +7,11 @@ from typing import Any
 from torch import nn
 
 from fieldguide.evaluate import evaluate, neighbour_probs
+from fieldguide.head.logistic_regression import fit_head
 from fieldguide.progress import Progress, silent
 from fieldguide.training.compute.processes import Processes
 from fieldguide.training.judge import evenly_spaced, outputs_on
 from fieldguide.training.lesson import Lesson
-from fieldguide.training.logistic_regression import fit_head
 from fieldguide.training.photos.unlabelled_photos import UnlabelledPhotos
 
 _KNOWN, _JUDGED = 20_000, 10_000  # photos that have a class, learnt from and held out, at most

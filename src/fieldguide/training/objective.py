@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fieldguide.training.class_weights import class_weights
+from fieldguide.head.class_weights import class_weights
 from fieldguide.training.recipe import Recipe
 
 

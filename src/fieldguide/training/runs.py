@@ -40,6 +40,7 @@ def train_network(
     seed: int = 0,
     strict: bool = False,
     data_root: str | Path | None = None,
+    exclude: str | Path | None = None,
     engine: str = "auto",
     again: bool = False,
     checkpoint_s: float = INTERVAL_S,
@@ -65,6 +66,7 @@ def train_network(
         seed: of all chance. Two runs of one seed and one arithmetic give the same bits on one machine.
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
+        exclude: a CSV list of photos to leave out, as of :func:`fieldguide.open_images`.
         engine: that the guide runs on; ``"auto"`` for the fastest here.
         again: return the guide that is at ``output`` already, and go on with a run that was begun there, where
             they were told to do the same.
@@ -82,13 +84,13 @@ def train_network(
         StoppedError: Ctrl-C or SIGTERM came; :func:`resume` goes on.
     """
     processes = find_processes()
-    images = processes.first_here(lambda: open_images(data, data_root=data_root))
+    images = processes.first_here(lambda: open_images(data, data_root=data_root, exclude=exclude))
     recipe = recipe or default_recipe(images)
     refuse_lacking(model, settings or {}, arguments or {})
     job = new_job(
         "from nothing", data, model=model, arguments=arguments, size_px=size_px, fit=fit, recipe=recipe,
         settings=settings, teachers=teachers, unlabelled=unlabelled, seed=seed, strict=strict, data_root=data_root,
-        engine=engine,
+        exclude=exclude, engine=engine,
     )  # fmt: skip
     keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
     return _begin(job, images, keeper, processes, again=again, on_progress=on_progress, on_epoch=on_epoch)
@@ -109,6 +111,7 @@ def finetune(
     seed: int = 0,
     strict: bool = False,
     data_root: str | Path | None = None,
+    exclude: str | Path | None = None,
     engine: str = "auto",
     again: bool = False,
     checkpoint_s: float = INTERVAL_S,
@@ -134,6 +137,7 @@ def finetune(
         seed: of all chance.
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
+        exclude: a CSV list of photos to leave out, as of :func:`fieldguide.open_images`.
         engine: that the guide runs on; ``"auto"`` for the fastest here.
         again: take what is at ``output`` already, as of :func:`train_network`.
         checkpoint_s: seconds between checkpoints.
@@ -149,10 +153,10 @@ def finetune(
     job = new_job(
         "fine-tuning", data, model=backbone, weights=weights, size_px=size_px, fit=fit, recipe=recipe,
         settings=settings, teachers=teachers, unlabelled=unlabelled, seed=seed, strict=strict, data_root=data_root,
-        engine=engine,
+        exclude=exclude, engine=engine,
     )  # fmt: skip
     processes = find_processes()
-    images = processes.first_here(lambda: open_images(data, data_root=data_root))
+    images = processes.first_here(lambda: open_images(data, data_root=data_root, exclude=exclude))
     keeper = Keeper(None if output is None else expand(output), interval_s=checkpoint_s)
     return _begin(job, images, keeper, processes, again=again, on_progress=on_progress, on_epoch=on_epoch)
 

@@ -13,7 +13,7 @@ from fieldguide.training.record.job import Job, load_job
 from fieldguide.weights.backbone import is_folder
 
 _ORDERS = ("kind", "model", "weights", "size_px", "fit", "arguments", "unlabelled", "seed", "recipe")
-_OF_JOBS = (*_ORDERS, "strict", "data", "data_root", "teachers")
+_OF_JOBS = (*_ORDERS, "strict", "data", "data_root", "exclude", "teachers")
 
 
 def orders(job: Job) -> dict[str, Any]:

@@ -10,20 +10,24 @@ import numpy as np
 from fieldguide.data import ImageSet, open_images
 from fieldguide.data.image_set import digest_prefixes
 from fieldguide.data.preprocess import Fit
+from fieldguide.data.splits import held_out_photos
+from fieldguide.doctor.finding import to_dict
+from fieldguide.doctor.quick import quick_findings
 from fieldguide.embed import Embedder
 from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
+from fieldguide.head.logistic_regression import FittedHead, fit_head
 from fieldguide.progress import Progress, silent
-from fieldguide.training.logistic_regression import FittedHead, fit_head
 from fieldguide.training.photos.head_photos import (
     check_classes,
     check_readable,
     check_usable,
-    held_out_photos,
     used_photos,
 )
 from fieldguide.training.record.facts import data_facts, origin, summary
 from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
+
+_CASES_KEPT = 10  # of each finding; `fieldguide check` has all
 
 
 def train(
@@ -36,6 +40,7 @@ def train(
     balanced: bool = False,
     strict: bool = False,
     data_root: str | Path | None = None,
+    exclude: str | Path | None = None,
     engine: str = "auto",
     on_progress: Progress = silent,
 ) -> Guide:
@@ -53,6 +58,7 @@ def train(
         balanced: weigh photos so that every class counts the same.
         strict: stop at the first photo that can't be used.
         data_root: where a named set's files are, or shall be put.
+        exclude: a CSV list of photos to leave out, as of :func:`fieldguide.open_images`.
         engine: ``"auto"``, or the name of an engine.
         on_progress: called as photos are done and strengths are tried.
 
@@ -62,7 +68,7 @@ def train(
         WeightsError: the weights can't be had, or don't fit.
         ValueError: size_px or fit is out of its range.
     """
-    everything = open_images(data, data_root=data_root)
+    everything = open_images(data, data_root=data_root, exclude=exclude)
     images = used_photos(everything)
     check_classes(images)
     if not strict:  # which stops at any photo, and says at which
@@ -83,9 +89,10 @@ def train(
     seen = np.unique(digest_prefixes(embedding.digests)[~held_out])
     guide = Guide(embedder, fitted.head, images.class_names, seen=seen)
     evaluation = guide.judge(images, images.labels, embedding, held_out)
+    findings = quick_findings(images, embedding, held_out, fitted.choice)
     facts = {
         **origin(),
-        "head": {"strength": fitted.strength, "balanced": balanced},
+        "head": {"strength": fitted.choice.strength, "balanced": balanced},
         "data": data_facts(
             everything,
             images,
@@ -94,6 +101,7 @@ def train(
             held_out=held_out,
             skipped=embedding.skipped,
         ),
+        "doctor": [to_dict(finding, images.photo_names, at_most=_CASES_KEPT) for finding in findings],
         "metrics": summary(evaluation),
     }
     return replace(guide, facts=facts, records=_records(fitted, evaluation), evaluation=evaluation)
@@ -103,5 +111,5 @@ def _records(fitted: FittedHead, evaluation: Evaluation | None) -> dict[str, byt
     history = io.StringIO(newline="")
     writer = csv.writer(history)
     writer.writerow(["strength", "cross_validated_log_loss", "cross_validated_top1"])
-    writer.writerows([f"{t.strength:.6g}", f"{t.log_loss:.6f}", f"{t.top1:.6f}"] for t in fitted.trials)
+    writer.writerows([f"{t.strength:.6g}", f"{t.log_loss:.6f}", f"{t.top1:.6f}"] for t in fitted.choice.trials)
     return {"history.csv": history.getvalue().encode(), **(evaluation.files() if evaluation else {})}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from fieldguide.data.exclusions import read_exclusions, without
 from fieldguide.data.image_set import ImageSet
 from fieldguide.data.layout import is_guide
 from fieldguide.errors import DataError
@@ -70,7 +71,9 @@ def open_path(path: Path) -> ImageSet | None:
     return None
 
 
-def open_images(what: ImageSet | str | Path, *, data_root: str | Path | None = None) -> ImageSet:
+def open_images(
+    what: ImageSet | str | Path, *, data_root: str | Path | None = None, exclude: str | Path | None = None
+) -> ImageSet:
     """Open a set of labelled photos.
 
     Args:
@@ -78,12 +81,17 @@ def open_images(what: ImageSet | str | Path, *, data_root: str | Path | None = N
             folder of Parquet files or of IDX files; or the name of a set, such as ``"digits"``. A path that
             exists goes before a name.
         data_root: where a named set's files are, or shall be put; by default the cache folder.
+        exclude: a CSV list of photos to leave out, such as ``fieldguide check --fix-list`` writes.
 
     Raises:
-        DataError: the path does not exist, or is not laid out as expected; the message says what was found.
+        DataError: the path does not exist, or is not laid out as expected; the message says what was found. Or the
+            list can't be read, or is of another set.
     """
-    if isinstance(what, ImageSet):
-        return what
+    images = what if isinstance(what, ImageSet) else _open(what, data_root)
+    return images if exclude is None else without(images, read_exclusions(exclude), exclude)
+
+
+def _open(what: str | Path, data_root: str | Path | None) -> ImageSet:
     if not str(what):
         raise DataError("the path of the photos is empty; pass a folder, a list, or a set's name")
     path = expand(what)

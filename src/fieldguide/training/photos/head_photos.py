@@ -1,4 +1,4 @@
-"""Which photos of a set are learnt from and which are held out, and what can't be learnt from."""
+"""Which photos of a set a head learns from or is judged by, and what can't be learnt from."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,6 @@ import numpy.typing as npt
 from fieldguide.data import ImageSet
 from fieldguide.data.image_set import NO_LABEL, UNSPLIT, SkippedPhoto, first_reasons
 from fieldguide.data.layout import EXPECTED
-from fieldguide.data.splits import hold_out
 from fieldguide.errors import DataError, PhotoError
 
 _MIN_PHOTOS = 2  # per class
@@ -90,21 +89,3 @@ def check_usable(images: ImageSet, labels: npt.NDArray[np.int64], skipped: Seque
         raise DataError(
             f"{images.name}: no photo of the class {images.class_names[empty[0]]!r} can be used to train; {why}"
         )
-
-
-def held_out_photos(
-    images: ImageSet, indices: npt.NDArray[np.int64], digests: list[bytes]
-) -> npt.NDArray[np.bool_]:
-    """Say of each usable photo whether it is held out: as the set says or, of an unsplit set, by content.
-
-    Args:
-        images: the set.
-        indices: (N,) which of its photos can be used.
-        digests: (N,) their content digests.
-    """
-    if images.is_split:
-        return np.array(images.parts[indices] != "train", np.bool_)
-    held_out = hold_out(digests, images.labels[indices])
-    if (images.parts == UNSPLIT).any():  # a list may say of some photos that they are to train on
-        held_out &= images.parts[indices] == UNSPLIT
-    return held_out

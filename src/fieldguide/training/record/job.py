@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fieldguide.data import ImageSet, open_images
+from fieldguide.data.exclusions import read_exclusions, without
 from fieldguide.data.preprocess import Fit
 from fieldguide.data.sources import open_named
 from fieldguide.errors import TrainingError
@@ -15,7 +16,7 @@ from fieldguide.training.recipe import Recipe, Setting, load_recipe
 from fieldguide.training.record.keeper import WITHOUT_LABELS, how_to_resume, read_job
 from fieldguide.weights.backbone import Backbone, is_folder, load_backbone
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 Kind = Literal["from nothing", "fine-tuning", "without labels"]
 
@@ -29,6 +30,7 @@ class Job:
         data: absolute path of the set, or its name; empty where it was given as an object.
         data_name: what the set was called when the run began; empty before that.
         data_root: where a named set's files are.
+        exclude: a list of photos to leave out.
         model: name of the network; or the folder of a pretrained backbone.
         weights: file of a pretrained body's weights.
         size_px, fit: of its pictures, where they were asked for.
@@ -50,6 +52,7 @@ class Job:
     data: str
     data_name: str = ""
     data_root: str | None = None
+    exclude: str | None = None
     model: str
     weights: str | None = None
     size_px: int | None = None
@@ -102,7 +105,8 @@ class Job:
             raise TrainingError(f"this run's photos were given as an object; pass them to {name}(run, data=...)")
         is_path = Path(self.data).is_absolute()  # what has the name of a set by now may be this very run
         images = opener(self.data) if is_path else open_named(self.data, data_root=self.data_root)
-        return replace(images, name=self.data_name or images.name)
+        images = replace(images, name=self.data_name or images.name)
+        return images if self.exclude is None else without(images, read_exclusions(self.exclude), self.exclude)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the orders as JSON holds them: with absolute paths, for a run may go on from another folder."""
@@ -111,6 +115,7 @@ class Job:
             "data_root": None if self.data_root is None else str(expand(self.data_root).absolute()),
             "model": found_anywhere(self.model) if is_path else self.model,
             "weights": None if self.weights is None else found_anywhere(self.weights),
+            "exclude": None if self.exclude is None else found_anywhere(self.exclude),
         }
         return {"format_version": FORMAT_VERSION, **asdict(self), **places}
 
@@ -125,6 +130,7 @@ def new_job(
     arguments: Mapping[str, Any] | None = None,
     teachers: Sequence[str | Path] = (),
     data_root: str | Path | None = None,
+    exclude: str | Path | None = None,
     seed: int = 0,
     **orders: Any,  # noqa: ANN401 - each as Job has it
 ) -> Job:
@@ -139,6 +145,7 @@ def new_job(
         arguments: of the network's factory.
         teachers: paths of the guides to learn from.
         data_root: where a named set's files are.
+        exclude: a list of photos to leave out.
         seed: of all chance.
         orders: the others of :class:`Job`.
 
@@ -154,6 +161,7 @@ def new_job(
         seed=seed,
         data="" if isinstance(data, ImageSet) else found_anywhere(data),
         data_root=None if data_root is None else str(data_root),
+        exclude=None if exclude is None else str(exclude),
         weights=None if weights is None else str(weights),
         arguments=dict(arguments or {}),
         recipe_name=recipe,

@@ -9,7 +9,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from fieldguide.training.logistic_regression import NUM_FOLDS, STRENGTHS, fit_head
+from fieldguide.head.cross_validation import NUM_FOLDS, STRENGTHS
+from fieldguide.head.logistic_regression import fit_head
 
 
 def clusters(counts, *, width=40, spread=1.5, seed=0):
@@ -58,7 +59,7 @@ def reference_probs(features, labels, strength, *, balanced):
 def test_the_head_is_scikit_learns_logistic_regression(problem, balanced):
     features, labels = PROBLEMS[problem]
     fitted = fit_head(features, labels, labels.max() + 1, balanced=balanced)
-    expected = reference_probs(features, labels, fitted.strength, balanced=balanced)
+    expected = reference_probs(features, labels, fitted.choice.strength, balanced=balanced)
     found = fitted.head.probs(features)
     of_truth = np.arange(len(labels)), labels
     assert np.abs(found - expected).max() < 0.02
@@ -80,8 +81,8 @@ def test_balancing_finds_more_of_a_rare_class():
 def test_the_strength_has_the_least_cross_validated_loss_and_scikit_learn_agrees_on_it():
     features, labels = clusters((40, 40, 40), spread=2.5)
     fitted = fit_head(features, labels, 3)
-    best = min(fitted.trials, key=lambda trial: trial.log_loss)
-    assert fitted.strength == best.strength and STRENGTHS[0] > best.strength > STRENGTHS[-1]
+    best = min(fitted.choice.trials, key=lambda trial: trial.log_loss)
+    assert fitted.choice.strength == best.strength and STRENGTHS[0] > best.strength > STRENGTHS[-1]
     c = 1 / (best.strength * len(labels))  # beside a sum of losses it is the same for two folds as for all three
     fold_of = (np.tile(np.arange(40), 3) + labels) % NUM_FOLDS  # dealt in turn within each class
     losses, hits = [], []
@@ -102,13 +103,13 @@ def test_the_strength_has_the_least_cross_validated_loss_and_scikit_learn_agrees
     ("per_class", "share"), [(30, 2 / 3), (20_000, 1 / 12)]
 )  # two folds; two of 5,000 of 40,000
 def test_what_is_best_for_some_photos_is_weakened_to_be_best_for_all(per_class, share):
-    trials = fit_head(*clusters((per_class, per_class), width=4), 2).trials
+    trials = fit_head(*clusters((per_class, per_class), width=4), 2).choice.trials
     np.testing.assert_allclose([t.strength for t in trials], np.array(STRENGTHS[: len(trials)]) * share, rtol=1e-3)
 
 
 def test_the_walk_from_strong_to_weak_stops_when_it_has_got_worse_twice():
     features, labels = clusters((40, 40, 40), spread=4.0)
-    losses = [trial.log_loss for trial in fit_head(features, labels, 3).trials]
+    losses = [trial.log_loss for trial in fit_head(features, labels, 3).choice.trials]
     assert len(losses) < len(STRENGTHS)
     assert losses[-3] < losses[-2] < losses[-1]
 
@@ -117,21 +118,21 @@ def test_a_set_too_large_to_cross_validate_whole_is_tried_on_some_of_every_class
     features, labels = clusters((9000, 40, 3), width=8)
     fitted = fit_head(features, labels, 3)
     assert (fitted.head.probs(features).argmax(axis=1) == labels).mean() > 0.99
-    assert fitted.trials
+    assert fitted.choice.trials
 
 
 @pytest.mark.parametrize("num_classes", [2, 5, 50])  # of a thousand, see above
 def test_two_photos_a_class_are_enough(num_classes):
     features, labels = clusters((2,) * num_classes, spread=0.3)
     fitted = fit_head(features, labels, num_classes)
-    assert fitted.trials
+    assert fitted.choice.trials
     assert (fitted.head.probs(features).argmax(axis=1) == labels).all()
 
 
 def test_one_photo_a_class_is_learnt_without_choosing_a_strength():
     features, labels = clusters((1, 1, 1))
     fitted = fit_head(features, labels, 3)
-    assert fitted.trials == () and fitted.strength == 0.1
+    assert fitted.choice.trials == () and fitted.choice.strength == 0.1
     assert (fitted.head.probs(features).argmax(axis=1) == labels).all()
 
 
@@ -207,7 +208,7 @@ PEAK_OF_A_FIT = """
 import re, sys
 from pathlib import Path
 import numpy as np
-from fieldguide.training.logistic_regression import fit_head
+from fieldguide.head.logistic_regression import fit_head
 
 num_photos, num_classes = map(int, sys.argv[1:])
 rng = np.random.default_rng(0)

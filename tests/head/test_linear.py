@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fieldguide.head import LinearHead, softmax
+from fieldguide.head.linear import LinearHead, softmax
 
 RNG = np.random.default_rng(0)
 HEAD = LinearHead(RNG.normal(size=(3, 8)).astype(np.float32), RNG.normal(size=3).astype(np.float32))

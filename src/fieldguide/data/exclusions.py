@@ -1,0 +1,66 @@
+"""Photos that are left out of a set: a list that a person has decided on, such as `fieldguide check` writes."""
+
+import csv
+import io
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from fieldguide.data.image_set import ImageSet
+from fieldguide.errors import DataError
+from fieldguide.paths import expand
+from fieldguide.registry import did_you_mean
+
+PATH, ACTION = "path", "suggested_action"  # columns that are read
+EXCLUDE, KEEP = "exclude", "keep"
+_ACTIONS = (EXCLUDE, KEEP)
+
+
+def read_exclusions(path: str | Path) -> set[str]:
+    """Read which photos a list says to leave out: those with a row whose action is ``exclude``.
+
+    An empty action is to keep; of a list without a column of actions, all photos are left out.
+
+    Raises:
+        DataError: it can't be read, has no column ``path``, or an action is none.
+    """
+    file = expand(path)
+    try:
+        rows = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"), newline="")))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"the list {file} can't be read: {getattr(error, 'strerror', None) or error}") from error
+    if rows and PATH not in rows[0]:
+        raise DataError(
+            f"the list {file} has the columns {', '.join(map(str, rows[0]))}, and none is {PATH!r}; "
+            "`fieldguide check PHOTOS --fix-list FILE` writes such a list"
+        )
+    excluded = set()
+    for number, row in enumerate(rows, start=2):
+        action = (row[ACTION] or KEEP).strip().lower() if ACTION in row else EXCLUDE
+        if action not in _ACTIONS:
+            raise DataError(
+                f"line {number} of {file} says to {action!r} {row[PATH]}; the actions are {' and '.join(_ACTIONS)}"
+            )
+        if action == EXCLUDE:
+            excluded.add(row[PATH])
+    return excluded
+
+
+def without(images: ImageSet, excluded: Collection[str], source: str | Path) -> ImageSet:
+    """Return a set without some photos; those that are no longer there are left out already.
+
+    Args:
+        images: the set.
+        excluded: names of photos.
+        source: of these names, for a message.
+
+    Raises:
+        DataError: none of the names is a photo of the set.
+    """
+    is_excluded = np.isin(images.photo_names, list(excluded))
+    if excluded and not is_excluded.any():
+        first = min(excluded)
+        hint = did_you_mean(first, images.photo_names) or f"; its photos are named like {images.photo_names[0]}"
+        raise DataError(f"{source} excludes {first}, which is no photo of {images.name}, nor are the others{hint}")
+    return images.select(~is_excluded)

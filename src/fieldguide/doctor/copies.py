@@ -1,0 +1,151 @@
+"""The same picture several times: identical files, near-copies, on both sides of a split, under two labels."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.data import ImageSet
+from fieldguide.data.decode import decode
+from fieldguide.data.image_set import NO_LABEL
+from fieldguide.doctor.alignment import likeness, rough_fits
+from fieldguide.doctor.finding import Case, Finding, found
+from fieldguide.doctor.look import LOOK_PX, square
+from fieldguide.doctor.neighbours import Neighbours
+from fieldguide.progress import Progress, counted, silent
+
+SAME_PICTURE = 0.95  # correlation of two pictures laid over each other
+_CANDIDATE = 0.6  # cosine of the features of photos that may be copies
+_PERHAPS = 0.8  # correlation of their thumbnails, as they lie best
+_SQUARE_PX = 48
+
+Thumbnails = npt.NDArray[np.uint8]
+Groups = list[tuple[int, ...]]
+Pair = tuple[int, int]
+
+
+def identical_groups(digests: Sequence[bytes]) -> Groups:
+    """Group photos by what they hold: the groups of two or more, in the order of their first photos.
+
+    Args:
+        digests: (N,) content digests; "" of photos that can't be used.
+    """
+    by_digest: dict[bytes, list[int]] = defaultdict(list)
+    for index, digest in enumerate(digests):
+        if digest:
+            by_digest[digest].append(index)
+    return [tuple(members) for members in by_digest.values() if len(members) > 1]
+
+
+def near_pairs(
+    images: ImageSet,
+    thumbnails: Thumbnails,
+    photos: npt.NDArray[np.int64],
+    neighbours: Neighbours,
+    on_progress: Progress = silent,
+) -> list[Pair]:
+    """Find pairs of photos that show the same picture, though their files differ.
+
+    Args:
+        images: the set.
+        thumbnails: (N, 16, 16) of the N photos that the neighbours are of.
+        photos: (N,) which of the set's photos these are.
+        neighbours: of these, by their features.
+        on_progress: called as pairs are compared.
+    """
+    rows, places = np.nonzero(neighbours.similarities >= _CANDIDATE)
+    ends = np.stack([rows, neighbours.indices[rows, places]], axis=1)
+    candidates = np.unique(np.sort(ends, axis=1), axis=0)
+    fits = rough_fits(thumbnails[candidates[:, 0]], thumbnails[candidates[:, 1]])
+    likely = [
+        (a, b, fit) for (a, b), fit in zip(candidates.tolist(), fits, strict=True) if fit.likeness >= _PERHAPS
+    ]
+    pictures = _Pictures(images, photos)
+    compared = counted(likely, len(likely), "copies", on_progress)
+    same = [(a, b) for a, b, fit in compared if likeness(pictures.of(a), pictures.of(b), fit) >= SAME_PICTURE]
+    return [(int(photos[a]), int(photos[b])) for a, b in same]
+
+
+class _Pictures:
+    """Photos as squares of 48 px, made when they are first asked for."""
+
+    def __init__(self, images: ImageSet, photos: npt.NDArray[np.int64]) -> None:
+        self._images, self._photos = images, photos
+        self._made: dict[int, npt.NDArray[np.uint8]] = {}
+
+    def of(self, row: int) -> npt.NDArray[np.uint8]:
+        if row not in self._made:
+            photo = self._images.read(int(self._photos[row]))
+            self._made[row] = square(decode(photo, channels=1, smallest_px=LOOK_PX), _SQUARE_PX)
+        return self._made[row]
+
+
+def joined(links: Iterable[tuple[int, ...]]) -> Groups:
+    """Return the groups that links make: photos that are linked, through others too, are in one."""
+    leader: dict[int, int] = {}
+
+    def lead(photo: int) -> int:
+        while leader.setdefault(photo, photo) != photo:
+            leader[photo] = leader[leader[photo]]
+            photo = leader[photo]
+        return photo
+
+    for first, *others in links:
+        for other in others:
+            a, b = sorted((lead(first), lead(other)))
+            leader[b] = a
+    groups: dict[int, list[int]] = defaultdict(list)
+    for photo in sorted(leader):
+        groups[lead(photo)].append(photo)
+    return [tuple(members) for members in groups.values()]
+
+
+def find_copies(
+    identical: Groups,
+    near: Sequence[Pair],
+    labels: npt.NDArray[np.int64],
+    is_held_out: npt.NDArray[np.bool_],
+    class_names: Sequence[str],
+) -> Iterator[Finding]:
+    """Find what copies do to a set, the worst of each group: two labels, both sides of the split, or a waste.
+
+    Args:
+        identical: groups of identical photos.
+        near: pairs of nearly identical ones.
+        labels: (N,) of all photos of the set, -1 where one has none.
+        is_held_out: (N,).
+        class_names: (K,).
+    """
+    cases: dict[str, list[Case]] = defaultdict(list)
+    exact = {photo: number for number, group in enumerate(identical) for photo in group}
+    for group in joined([*identical, *near]):
+        same_file = len({exact.get(photo, ~photo) for photo in group}) == 1
+        what = "identical" if same_file else "nearly the same"
+        names = sorted({class_names[labels[photo]] for photo in group if labels[photo] != NO_LABEL})
+        held_out = [photo for photo in group if is_held_out[photo]]
+        if len(names) > 1:
+            cases["two labels"].append(Case(group, f"{what}: {', '.join(names)}", len(group)))
+        elif 0 < len(held_out) < len(group):
+            cases["leak"].append(_leak(group, is_held_out, what))
+        else:
+            kind = "copies" if same_file else "near-copies"
+            cases[kind].append(Case(group, what, len(group), keeps_first=True))
+    for name, of_kind in cases.items():
+        count = sum(len(case.photos) for case in of_kind)
+        groups = "1 picture" if len(of_kind) == 1 else f"{len(of_kind)} pictures"
+        yield from found(name, of_kind, f"{groups} {_WHERE[name]} ({count} photos)")
+
+
+_WHERE = {
+    "two labels": "under two labels",
+    "leak": "both learnt from and held out",
+    "copies": "several times in identical files",
+    "near-copies": "several times, nearly the same",
+}
+
+
+def _leak(group: tuple[int, ...], is_held_out: npt.NDArray[np.bool_], what: str) -> Case:
+    """Put a photo held out first, which is kept; its copies are to be left out."""
+    ordered = sorted(group, key=lambda photo: not is_held_out[photo])
+    return Case(tuple(ordered), what, len(group), keeps_first=True)

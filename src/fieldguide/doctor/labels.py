@@ -1,0 +1,79 @@
+"""Labels that contradict the photos: likely wrong ones, and classes that can't be told apart."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.doctor.finding import Case, Finding, found
+from fieldguide.evaluate import wilson_interval
+
+_TOLD_APART = 0.8  # share of right answers between two classes, below which they hardly are
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+
+def find_wrong_labels(
+    photos: Labels, probs: Floats, labels: Labels, class_names: Sequence[str]
+) -> Iterator[Finding]:
+    """Find labels that photos contradict, by confident learning.
+
+    A photo belongs to another class when its probability there is at least what photos of that class have on
+    average (Northcutt et al., 2021, https://arxiv.org/abs/1911.00068, section 3.1).
+
+    Args:
+        photos: (N,) which of the set's photos these are.
+        probs: (N, K) by heads that have not learnt from them.
+        labels: (N,) as they stand.
+        class_names: (K,).
+    """
+    better = confident_labels(probs, labels)
+    cases = [
+        Case(
+            (int(photos[row]),),
+            f"is under {class_names[labels[row]]}, looks like {class_names[better[row]]} "
+            f"({probs[row, better[row]]:.2f} against {probs[row, labels[row]]:.2f})",
+            float(probs[row, better[row]] - probs[row, labels[row]]),
+        )
+        for row in np.flatnonzero(better != labels).tolist()
+    ]
+    share = len(cases) / max(1, len(labels))
+    what = "1 label is" if len(cases) == 1 else f"{len(cases)} labels are"
+    yield from found("wrong label", cases, f"{what} likely wrong ({share:.1%} of all)")
+
+
+def confident_labels(probs: Floats, labels: Labels) -> Labels:
+    """Return (N,) the class that each photo confidently belongs to; its own where there is none."""
+    num_classes = probs.shape[1]
+    usual = np.full(num_classes, np.inf)
+    for label in np.unique(labels):
+        usual[label] = probs[labels == label, label].mean()
+    confident = np.where(probs >= usual, probs, -1.0)
+    best = confident.argmax(axis=1)
+    better: Labels = np.where(confident.max(axis=1) > probs[np.arange(len(labels)), labels], best, labels)
+    return better
+
+
+def find_alike_classes(probs: Floats, labels: Labels, class_names: Sequence[str]) -> Iterator[Finding]:
+    """Find pairs of classes whose photos are taken for each other.
+
+    Args:
+        probs: (N, K) by heads that have not learnt from these photos.
+        labels: (N,).
+        class_names: (K,).
+    """
+    answers = probs.argmax(axis=1)
+    confusion = np.zeros((len(class_names),) * 2, np.int64)
+    np.add.at(confusion, (labels, answers), 1)
+    taken = np.triu(confusion + confusion.T, 1)
+    cases = []
+    for a, b in np.argwhere(taken).tolist():
+        right, wrong = int(confusion[a, a] + confusion[b, b]), int(taken[a, b])
+        if wilson_interval(right, right + wrong)[1] < _TOLD_APART:
+            evidence = (
+                f"{class_names[a]} and {class_names[b]}: {wrong} of {right + wrong} photos taken for the other"
+            )
+            cases.append(Case((), evidence, wrong / (right + wrong)))
+    pairs = "1 pair" if len(cases) == 1 else f"{len(cases)} pairs"
+    yield from found("alike classes", cases, f"{pairs} of classes can't be told apart")

@@ -1,0 +1,90 @@
+"""What was found, as one page with the photos, that needs nothing beside it."""
+
+import base64
+import io
+from typing import Any
+
+from PIL import Image
+
+from fieldguide.data import ImageSet
+from fieldguide.data.decode import decode
+from fieldguide.doctor.checkup import CheckUp
+from fieldguide.doctor.finding import Case, Finding
+from fieldguide.errors import PhotoError
+from fieldguide.report.templates import render
+
+_CASES = 24  # of each finding
+_PHOTOS = 4  # of each case
+_MOST_THUMBNAILS = 500  # of 4 to 8 kB each
+_THUMBNAIL_PX = 200
+_QUALITY = 70
+
+
+def to_page(checkup: CheckUp) -> bytes:
+    """Return a page, HTML in UTF-8: below 5 MB, however much was found."""
+    thumbnails = _Thumbnails(checkup.images)
+    return render(
+        "checkup.html",
+        {
+            "name": checkup.images.name,
+            "num_photos": len(checkup.images),
+            "num_classes": len(checkup.images.class_names),
+            "verdict": _verdict(checkup),
+            "findings": [_finding(finding, thumbnails) for finding in checkup.findings],
+        },
+    )
+
+
+def _verdict(checkup: CheckUp) -> str:
+    counts = dict.fromkeys(("high", "medium", "low"), 0)
+    for finding in checkup.findings:
+        counts[finding.kind.severity] += 1
+    if not checkup.findings:
+        return "Nothing was found."
+    if counts["high"]:
+        return "What is marked high makes answers or the accuracy wrong; look at it first."
+    return "Nothing here makes answers wrong; what is marked medium wastes photos."
+
+
+def _finding(finding: Finding, thumbnails: "_Thumbnails") -> dict[str, Any]:
+    return {
+        "severity": finding.kind.severity,
+        "title": finding.kind.title,
+        "summary": finding.summary,
+        "meaning": finding.kind.meaning,
+        "num_more": max(0, len(finding.cases) - _CASES),
+        "cases": [_case(case, thumbnails) for case in finding.cases[:_CASES]],
+    }
+
+
+def _case(case: Case, thumbnails: "_Thumbnails") -> dict[str, Any]:
+    photos = [
+        {"name": thumbnails.images.photo_names[index], "thumbnail": thumbnails.of(index)}
+        for index in case.photos[:_PHOTOS]
+    ]
+    more = len(case.photos) - len(photos)
+    return {"photos": photos, "evidence": f"{case.evidence} (and {more} more)" if more else case.evidence}
+
+
+class _Thumbnails:
+    """Small pictures of photos, up to a number."""
+
+    def __init__(self, images: ImageSet) -> None:
+        self.images = images
+        self._made: dict[int, str] = {}
+
+    def of(self, index: int) -> str:
+        """Return a JPEG file in base 64; "" of a photo that can't be used, or beyond the number."""
+        if index not in self._made and len(self._made) < _MOST_THUMBNAILS:
+            self._made[index] = self._make(index)
+        return self._made.get(index, "")
+
+    def _make(self, index: int) -> str:
+        try:
+            picture = decode(self.images.read(index), smallest_px=_THUMBNAIL_PX)
+        except (PhotoError, OSError):
+            return ""
+        picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX)
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=_QUALITY)
+        return base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,0 +1,18 @@
+"""The pages' templates."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def render(name: str, facts: Mapping[str, Any]) -> bytes:
+    """Fill a template in; what stands in facts is text, never markup. Returns UTF-8."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("fieldguide.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name).render(facts).encode("utf-8", "backslashreplace")

@@ -1,0 +1,81 @@
+"""Whether two pictures are one."""
+
+import io
+
+import numpy as np
+import pytest
+from pictures import jpeg, scene
+from PIL import Image, ImageOps
+
+from fieldguide.doctor import alignment as module
+from fieldguide.doctor.alignment import likeness, rough_fits
+from fieldguide.doctor.copies import SAME_PICTURE
+from fieldguide.doctor.look import square
+
+
+def compared(ours: Image.Image, theirs: Image.Image) -> float:
+    small, large = ([square(p.convert("L"), side) for p in (ours, theirs)] for side in (16, 48))
+    (fit,) = rough_fits(small[0][None], small[1][None])
+    return likeness(*large, fit)
+
+
+def cropped(picture: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
+    width, height = picture.size
+    return picture.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+
+
+CHANGES = {
+    "itself": lambda picture: picture,
+    "resized": lambda picture: picture.resize((100, 75)),
+    "squashed": lambda picture: picture.resize((150, 150)),
+    "recompressed": lambda picture: Image.open(io.BytesIO(jpeg(picture, 30))),
+    "mirrored": ImageOps.mirror,
+    "brighter": lambda picture: picture.point(lambda value: min(255, value * 1.2 + 10)),
+    "grey": lambda picture: picture.convert("L"),
+    "cropped evenly": lambda picture: cropped(picture, 0.06, 0.06, 0.94, 0.94),
+    "cropped at one side": lambda picture: cropped(picture, 0.12, 0, 1, 1),
+    "cropped and mirrored": lambda picture: ImageOps.mirror(cropped(picture, 0.05, 0.02, 0.97, 0.9)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_changed_picture_is_the_same_picture(change):
+    for seed in range(8):
+        picture = scene(seed)
+        assert compared(picture, change(picture)) >= SAME_PICTURE
+        assert compared(change(picture), picture) >= SAME_PICTURE
+
+
+def test_other_pictures_are_not():
+    assert max(compared(scene(a), scene(a + 1)) for a in range(20)) < SAME_PICTURE - 0.05
+
+
+def test_turned_upside_down_it_is_another():
+    picture = scene(1)
+    assert compared(picture, picture.transpose(Image.Transpose.ROTATE_180)) < SAME_PICTURE - 0.05
+
+
+def test_nothing_is_like_an_empty_picture():
+    empty = Image.new("RGB", (64, 64), (120, 120, 120))
+    assert compared(empty, empty) == 0
+    assert compared(empty, scene(1)) == 0
+
+
+def test_the_rough_fit_says_how_thumbnails_lie():
+    whole = scene(3)
+    small = square(whole.convert("L"), 16)
+    part = square(cropped(whole, 0.12, 0, 1, 0.94).convert("L"), 16)
+    fits = rough_fits(np.stack([small, small, part, small]), np.stack([small, small[:, ::-1], small, part]))
+    assert [fit.is_mirrored for fit in fits] == [False, True, False, False]
+    np.testing.assert_allclose([fit.likeness for fit in fits[:2]], 1, atol=1e-4)
+    np.testing.assert_allclose(fits[0].warp, [1, 0, 1, 0])
+    np.testing.assert_allclose(fits[2].warp, [0.88, 0.12, 0.94, -0.06])
+    np.testing.assert_allclose(fits[3].warp, [1 / 0.88, -0.12 / 0.88, 1 / 0.94, 0.06 / 0.94])
+
+
+def test_many_pairs_are_compared_in_blocks(monkeypatch):
+    pictures = np.stack([square(scene(seed).convert("L"), 16) for seed in range(10)])
+    whole = rough_fits(pictures[:-1], pictures[1:])
+    monkeypatch.setattr(module, "_PAIRS", 4)
+    parts = rough_fits(pictures[:-1], pictures[1:])
+    np.testing.assert_allclose([f.likeness for f in whole], [f.likeness for f in parts], rtol=1e-5)

@@ -1,0 +1,57 @@
+"""What copies do to a set."""
+
+import numpy as np
+
+from fieldguide.doctor.copies import find_copies, identical_groups, joined
+
+NAMES = ("rose", "tulip")
+
+
+def kinds(identical, near, labels, held_out=()):
+    is_held_out = np.isin(np.arange(len(labels)), held_out)
+    findings = find_copies(identical, near, np.array(labels), is_held_out, NAMES)
+    return {finding.kind.name: finding for finding in findings}
+
+
+def test_photos_are_grouped_by_what_they_hold():
+    assert identical_groups([b"a", b"b", b"", b"a", b"", b"c", b"a"]) == [(0, 3, 6)]
+    assert identical_groups([]) == []
+
+
+def test_links_make_groups_through_others_too():
+    assert joined([(5, 1), (2, 3), (1, 9), (3, 4)]) == [(1, 5, 9), (2, 3, 4)]
+    assert joined([(1, 2), (3, 4), (2, 3)]) == [(1, 2, 3, 4)]
+    assert joined([]) == []
+
+
+def test_of_copies_all_but_the_first_are_to_go():
+    found = kinds([(0, 2, 3)], [], [0, 0, 0, 0])
+    assert list(found) == ["copies"]
+    (case,) = found["copies"].cases
+    assert (case.photos, case.suspects, case.evidence) == ((0, 2, 3), (2, 3), "identical")
+    assert found["copies"].summary == "1 picture several times in identical files (3 photos)"
+    assert found["copies"].num_photos == 2
+
+
+def test_near_copies_are_told_from_identical_ones():
+    found = kinds([(0, 1)], [(2, 3), (1, 4)], [0] * 5)
+    assert list(found) == ["near-copies"]
+    assert [case.photos for case in found["near-copies"].cases] == [(0, 1, 4), (2, 3)]
+    assert found["near-copies"].summary == "2 pictures several times, nearly the same (5 photos)"
+
+
+def test_two_labels_are_worse_than_two_sides():
+    found = kinds([(0, 1)], [(2, 3)], [0, 1, 1, 1], held_out=[1, 3])
+    assert sorted(found) == ["leak", "two labels"]
+    (case,) = found["two labels"].cases
+    assert (case.suspects, case.evidence) == ((0, 1), "identical: rose, tulip")
+    (case,) = found["leak"].cases
+    assert (case.photos, case.suspects) == ((3, 2), (2,)), "the one held out stays"
+
+
+def test_copies_that_are_all_held_out_leak_nothing():
+    assert list(kinds([(0, 1)], [], [0, 0], held_out=[0, 1])) == ["copies"]
+
+
+def test_without_copies_nothing_is_found():
+    assert kinds([], [], [0, 1]) == {}
