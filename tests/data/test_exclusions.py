@@ -59,6 +59,7 @@ MISTAKES = {
     "--fix-list FILE` writes",
     "path,suggested_action\nred/01.png,delete\n": "line 2 of .*fixes.csv says to 'delete' red/01.png; the "
     "actions are exclude and keep",
+    "": "has the columns of an empty file, and none is 'path'",
     b"\xff\xfe\x00": "the list .*fixes.csv can't be read: .*decode",
 }
 

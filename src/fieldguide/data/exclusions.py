@@ -27,12 +27,13 @@ def read_exclusions(path: str | Path) -> set[str]:
     """
     file = expand(path)
     try:
-        rows = list(csv.DictReader(io.StringIO(file.read_text("utf-8-sig"), newline="")))
+        reader = csv.DictReader(io.StringIO(file.read_text("utf-8-sig"), newline=""))
+        rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"the list {file} can't be read: {getattr(error, 'strerror', None) or error}") from error
-    if rows and PATH not in rows[0]:
+    if PATH not in columns:
         raise DataError(
-            f"the list {file} has the columns {', '.join(map(str, rows[0]))}, and none is {PATH!r}; "
+            f"the list {file} has the columns {', '.join(columns) or 'of an empty file'}, and none is {PATH!r}; "
             "`fieldguide check PHOTOS --fix-list FILE` writes such a list"
         )
     excluded = set()

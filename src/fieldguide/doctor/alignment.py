@@ -118,7 +118,7 @@ def likeness(ours: Greys, theirs: Greys, fit: Fit) -> float:
     """
     fixed, moving = (greys.astype(np.float32) / np.float32(255) for greys in (ours, theirs))
     moving = np.ascontiguousarray(moving[:, ::-1]) if fit.is_mirrored else moving
-    warp: npt.NDArray[np.floating] = fit.warp
+    warp = fit.warp
     for _ in range(_STEPS):
         score, step = _improve(fixed, moving, warp)
         if step is None:
@@ -127,9 +127,7 @@ def likeness(ours: Greys, theirs: Greys, fit: Fit) -> float:
     return _improve(fixed, moving, warp)[0]
 
 
-def _improve(
-    fixed: Floats, moving: Floats, warp: npt.NDArray[np.floating]
-) -> tuple[float, npt.NDArray[np.floating] | None]:
+def _improve(fixed: Floats, moving: Floats, warp: Places) -> tuple[float, Places | None]:
     """Return the correlation of a picture with another one that is warped, and the step to a better warp.
 
     The step is None where too little overlaps, or nothing is to be seen.
@@ -153,14 +151,13 @@ def _improve(
     slopes -= slopes.mean(axis=1, keepdims=True)
     normal = slopes @ slopes.T
     normal += _DAMPING * np.trace(normal) * np.eye(4)
-    step = np.linalg.solve(normal, slopes @ (ours - theirs).ravel())
+    step = np.asarray(np.linalg.solve(normal, slopes @ (ours - theirs).ravel()), np.float64)
     return float((ours * theirs).mean()), step
 
 
 def _places(side: int) -> Places:
     """Return the places (S,) of pixels, from -1 to 1."""
-    places: Places = (np.arange(side) + 0.5) * (2 / side) - 1
-    return places
+    return np.linspace(1 / side - 1, 1 - 1 / side, side)
 
 
 def _to_pixels(places: Places, side: int) -> tuple[Places, npt.NDArray[np.bool_]]:
