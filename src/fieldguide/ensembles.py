@@ -29,19 +29,30 @@ class Ensemble:
     class_names: tuple[str, ...]
 
     def predict(self, photo: str | Path | Photo | Image.Image) -> Prediction:
-        """Say what one photo shows.
+        """Say what one photo shows; it is unknown where most of the guides say so.
 
         Args and Raises: those of :meth:`Guide.predict`.
         """
         return self._mean([guide.predict(photo) for guide in self.guides])
 
     def predict_many(
-        self, photos: ImageSet | str | Path | Sequence[str | Path], on_progress: Progress = silent
+        self,
+        photos: ImageSet | str | Path | Sequence[str | Path],
+        on_progress: Progress = silent,
+        *,
+        coverage: float | None = None,
     ) -> Iterator[Prediction | SkippedPhoto]:
         """Yield what many photos show, in their order; memory stays flat. Photos are read once for each guide.
 
-        Args and Raises: those of :meth:`Guide.predict_many`.
+        Args and Raises: those of :meth:`Guide.predict_many`; but coverage is always refused.
+
+        Raises:
+            GuideError: coverage was asked for: guides learn it each for itself.
         """
+        if coverage is not None:
+            raise GuideError(
+                f"a coverage of {coverage:g} is learnt by each guide for itself; ask one guide, or leave it out"
+            )
         if isinstance(photos, str | Path):
             photos = [photos]
         images = photos if isinstance(photos, ImageSet) else open_photos(photos)
@@ -88,7 +99,8 @@ class Ensemble:
 
     def _mean(self, predictions: Sequence[Prediction]) -> Prediction:
         probs = self._mean_of([p.probs[None] for p in predictions])[0]
-        return Prediction(predictions[0].photo, self.class_names, probs)
+        is_unknown = 2 * sum(p.is_unknown for p in predictions) > len(predictions)
+        return Prediction(predictions[0].photo, self.class_names, probs, is_unknown=is_unknown)
 
     def _mean_of(self, probs: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """Return the mean (N, K) of each guide's probabilities (N, K), which are in its own order."""

@@ -15,8 +15,11 @@ from fieldguide.data.files import read_photo
 from fieldguide.data.image_set import NO_LABEL, UNSPLIT, choose_part, digest_prefixes
 from fieldguide.data.layout import readable
 from fieldguide.embed import Embedder, Embedding
+from fieldguide.embed.cache import Features
 from fieldguide.errors import DataError, GuideError, PhotoError
-from fieldguide.evaluate import Answers, Evaluation, evaluate
+from fieldguide.evaluate import Answers, Evaluation, Trust, evaluate
+from fieldguide.evaluate.coverage import least_probability
+from fieldguide.evaluate.trust import trust_of
 from fieldguide.guide_format import GuideFiles, read_guide, write_guide
 from fieldguide.head import LinearHead
 from fieldguide.paths import expand
@@ -35,14 +38,22 @@ class Prediction:
         photo: its name.
         class_names: (K,).
         probs: (K,) probability of each class; they sum to 1.
+        familiarity: how like the photos that were learnt from it is, up to 1; None where the guide can't tell.
+        is_unknown: whether it is like none of them, and so shows none of the classes.
+        classes: the set of classes that holds the true one as often as was asked for, the most probable first;
+            empty where nothing was asked for.
     """
 
     photo: str
     class_names: tuple[str, ...]
     probs: npt.NDArray[np.float32] = field(repr=False)
+    familiarity: float | None = None
+    is_unknown: bool = False
+    classes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.photo}: " + ", ".join(f"{name} {share:.1%}" for name, share in self.top(3))
+        answers = ", ".join(f"{name} {share:.1%}" for name, share in self.top(3))
+        return f"{self.photo}: unknown ({answers})" if self.is_unknown else f"{self.photo}: {answers}"
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """Return the ``count`` most probable classes and their probabilities, the most probable first."""
@@ -72,6 +83,7 @@ class Guide:
         seen: (N,) uint64, sorted: the first 8 bytes of the content digest of each photo it was trained on.
         records: further files by name, as bytes.
         evaluation: how it did on the photos held out, in the run that trained it.
+        trust: how far its answers go; None where that was not learnt.
     """
 
     embedder: Embedder = field(repr=False)
@@ -81,20 +93,24 @@ class Guide:
     seen: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False)
     records: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     evaluation: Evaluation | None = field(default=None, repr=False)
+    trust: Trust | None = field(default=None, repr=False)
 
     @property
     def backbone(self) -> Backbone:
         """The network that gives the features, with its preprocessing."""
         return self.embedder.backbone
 
-    def predict(self, photo: str | Path | Photo | Image.Image) -> Prediction:
+    def predict(self, photo: str | Path | Photo | Image.Image, *, coverage: float | None = None) -> Prediction:
         """Say what one photo shows.
 
         Args:
             photo: a path, the bytes of an image file, uint8 pixels (H, W) or (H, W, 3), or a PIL image.
+            coverage: how often the set of classes in the answer shall hold the true one, such as 0.95.
 
         Raises:
             PhotoError: the photo can't be used; the message is the reason.
+            GuideError: coverage was asked for, and the guide has not learnt how sure it may be.
+            ValueError: coverage is not between 0 and 1.
             TypeError: it is none of these.
         """
         read: Callable[[], Photo]
@@ -115,31 +131,66 @@ class Guide:
         embedding = self.embedder.embed(images)
         if embedding.skipped:
             raise PhotoError(f"{name}: {embedding.skipped[0].reason}")
-        return Prediction(name, self.class_names, self.head.probs(embedding.features)[0])
+        return self._predictions([name], embedding.features, self._least_probability(coverage))[0]
 
     def predict_many(
-        self, photos: ImageSet | str | Path | Sequence[str | Path], on_progress: Progress = silent
+        self,
+        photos: ImageSet | str | Path | Sequence[str | Path],
+        on_progress: Progress = silent,
+        *,
+        coverage: float | None = None,
     ) -> Iterator[Prediction | SkippedPhoto]:
         """Yield what many photos show, in their order; memory stays flat.
 
         Args:
             photos: a path or paths of photos and of folders of photos, or an image set.
             on_progress: called as photos are done.
+            coverage: as of :meth:`predict`.
 
         Raises:
             DataError: a path does not exist, or there is no photo at all.
+            GuideError, ValueError: as of :meth:`predict`, of coverage.
         """
+        least = self._least_probability(coverage)
         if isinstance(photos, str | Path):
             photos = [photos]
-        return self._answers(photos if isinstance(photos, ImageSet) else open_photos(photos), on_progress)
+        return self._answers(photos if isinstance(photos, ImageSet) else open_photos(photos), on_progress, least)
 
-    def _answers(self, images: ImageSet, on_progress: Progress) -> Iterator[Prediction | SkippedPhoto]:
+    def _least_probability(self, coverage: float | None) -> float | None:
+        """Return how probable a class must be to be in a photo's set; None where none is asked for."""
+        if coverage is None:
+            return None
+        if self.trust is None:
+            raise GuideError(
+                f"this guide has not learnt how sure it may be, so that no set of classes can hold the truth with "
+                f"a frequency of {coverage:g}; train it anew"
+            )
+        return least_probability(self.trust.of_truth, coverage)
+
+    def _predictions(self, names: Sequence[str], features: Features, least: float | None) -> list[Prediction]:
+        """Answer for photos by their features (N, D)."""
+        familiarity = None if self.trust is None else self.trust.familiarity
+        likeness = [None] * len(names) if familiarity is None else familiarity.measure(features).tolist()
+        predictions = []
+        for name, probs, like in zip(names, self.head.probs(features), likeness, strict=True):
+            is_unknown = familiarity is not None and like < familiarity.threshold
+            answer = Prediction(name, self.class_names, probs, like, is_unknown)
+            if least is not None:
+                chosen = [k for k, share in answer.top(len(probs)) if share >= least]
+                answer = replace(answer, classes=tuple(chosen))
+            predictions.append(answer)
+        return predictions
+
+    def _answers(
+        self, images: ImageSet, on_progress: Progress, least: float | None
+    ) -> Iterator[Prediction | SkippedPhoto]:
         for chunk in self.embedder.stream(images, on_progress):
             results: dict[int, Prediction | SkippedPhoto] = dict(
                 zip(chunk.skipped_indices, chunk.skipped, strict=True)
             )
-            for index, probs in zip(chunk.indices.tolist(), self.head.probs(chunk.features), strict=True):
-                results[index] = Prediction(images.photo_names[index], self.class_names, probs)
+            indices = chunk.indices.tolist()
+            names = [images.photo_names[index] for index in indices]
+            results |= zip(indices, self._predictions(names, chunk.features, least), strict=True)
             for index in sorted(results):
                 yield results[index]
 
@@ -232,11 +283,14 @@ class Guide:
             "class_names": list(self.class_names),
             "preprocess": self.backbone.preprocess.to_dict(),
         }
+        if self.trust is not None:
+            facts["trust"] = self.trust.to_facts()
         tensors = {_BACKBONE + name: array for name, array in self.backbone.weights.tensors.items()}
         tensors |= {
             "head.weight": self.head.weight,
             "head.bias": self.head.bias,
             "training_photos": self.seen,
+            **(self.trust.to_tensors() if self.trust else {}),
         }
         write_guide(target, GuideFiles(facts, tensors, dict(self.records)))
         return target
@@ -279,6 +333,7 @@ def load(path: str | Path, *, engine: str = "auto") -> Guide:
         if head.weight.ndim != 2 or not len(class_names) == len(head.weight) == head.bias.size:
             raise ValueError(f"{len(class_names)} classes, but a head of {head.weight.shape}")
         seen = tensors["training_photos"]
+        trust = trust_of(facts, tensors)
     except (KeyError, TypeError, ValueError) as error:
         raise GuideError(f"{source} is damaged: {type(error).__name__}: {error}") from error
-    return Guide(Embedder(backbone, engine=engine), head, class_names, facts, seen, files.records)
+    return Guide(Embedder(backbone, engine=engine), head, class_names, facts, seen, files.records, trust=trust)

@@ -8,7 +8,7 @@ from pictures import jpeg, scene
 from PIL import Image, ImageOps
 
 from fieldguide.doctor import alignment as module
-from fieldguide.doctor.alignment import likeness, rough_fits
+from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_fits
 from fieldguide.doctor.copies import SAME_PICTURE
 from fieldguide.doctor.look import square
 
@@ -79,3 +79,15 @@ def test_many_pairs_are_compared_in_blocks(monkeypatch):
     monkeypatch.setattr(module, "_PAIRS", 4)
     parts = rough_fits(pictures[:-1], pictures[1:])
     np.testing.assert_allclose([f.likeness for f in whole], [f.likeness for f in parts], rtol=1e-5)
+
+
+def test_quickly_thumbnails_are_compared_as_they_lie_and_mirrored(monkeypatch):
+    first, other = (square(scene(seed).convert("L"), 16) for seed in (1, 2))
+    ours, theirs = np.stack([first] * 3), np.stack([first, first[:, ::-1], other])
+    same, mirrored, different = likeness_as_they_lie(ours, theirs)
+    np.testing.assert_allclose([same, mirrored], 1, atol=1e-5)
+    as_they_lie = np.corrcoef(first.ravel(), other.ravel())[0, 1]
+    turned = np.corrcoef(first.ravel(), other[:, ::-1].ravel())[0, 1]
+    assert different == pytest.approx(max(as_they_lie, turned), abs=1e-5)
+    monkeypatch.setattr(module, "_MANY_PAIRS", 2)
+    np.testing.assert_allclose(likeness_as_they_lie(ours, theirs), [same, mirrored, different], rtol=1e-5)

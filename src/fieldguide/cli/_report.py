@@ -31,6 +31,9 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
     if metrics["top5"] is not None:
         print(f"top-5     {percent(metrics['top5'])}")
     print(f"log loss  {metrics['log_loss']:.3f}")
+    if "calibration" in metrics:  # guides made before have none
+        error, by_chance = metrics["calibration"]["error"], metrics["calibration"]["error_by_chance"]
+        print(f"probabilities are off by {percent(error)} on average ({percent(by_chance)} by chance alone)")
     print(f"photos    {metrics['num_photos']}")
 
 

@@ -3,7 +3,8 @@
 import contextlib
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,13 @@ def predict(
     guide: Annotated[Path, typer.Argument(help="The guide.")],
     photos: Annotated[list[str], typer.Argument(help="Photos, and folders of photos.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show per photo, the most probable first.")] = 1,
+    coverage: Annotated[
+        float | None,
+        typer.Option(help="Show the smallest set of classes that holds the true one this often, such as 0.95."),
+    ] = None,
+    always_answer: Annotated[
+        bool, typer.Option("--always-answer", help="Name a class even where a photo shows none of them.")
+    ] = False,
     as_json: AsJson = False,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write a CSV file instead.", show_default=False)
@@ -41,6 +49,8 @@ def predict(
     if csv_file is not None and str(csv_file) != "-" and csv_file.suffix.lower() != ".csv":
         # A photo or a guide's file, named here by mistake, would be lost.
         raise typer.BadParameter(f"--csv {csv_file}: the name must end in .csv, or be - for standard output")
+    if coverage is not None and not 0 < coverage < 1:
+        raise typer.BadParameter(f"--coverage {coverage:g}: it must be above 0 and below 1, such as 0.95")
     loaded = load_guides(guide, others, engine)
     top = min(top, len(loaded.class_names))
     skipped: list[SkippedPhoto] = []
@@ -53,18 +63,18 @@ def predict(
                 skipped.append(result)
             else:
                 done += 1
-                yield result
+                yield replace(result, is_unknown=result.is_unknown and not always_answer)
         if not done:
             raise DataError(f"no photo could be used, of {len(skipped)}: {first_reasons(skipped)}")
 
     with progress_bars() as on_progress:
-        predictions = answered(loaded.predict_many(photos, on_progress))
+        predictions = answered(loaded.predict_many(photos, on_progress, coverage=coverage))
         if csv_file is not None:
             _write_csv(csv_file, predictions, top)
         elif as_json:
             _print_json(predictions, top, skipped)
         else:
-            _print_lines(predictions, top, max(map(len, loaded.class_names)))
+            _print_lines(predictions, top, loaded.class_names, always_answer=always_answer)
     print_cache_faults(loaded)
     if not as_json:
         print_skipped(skipped)
@@ -72,13 +82,28 @@ def predict(
         note(f"answers in {csv_file}: {done}")
 
 
-def _print_lines(predictions: "Iterable[Prediction]", top: int, width: int) -> None:
+def _print_lines(
+    predictions: "Iterable[Prediction]", top: int, class_names: Sequence[str], *, always_answer: bool
+) -> None:
     """One line per photo, as it is answered; the name comes last, so that lines align without knowing them all."""
     from fieldguide.cli._console import printable
 
+    width = max(map(len, class_names))
+    first_width = width if always_answer else max(width, len(_unknown("")) + width)
     for prediction in predictions:
-        answers = (f"{printable(name):<{width}} {100 * share:5.1f} %" for name, share in prediction.top(top))
-        print("   ".join([*answers, printable(prediction.photo)]))
+        names = [printable(name) for name, _ in prediction.top(top)]
+        names[0] = _unknown(names[0]) if prediction.is_unknown else names[0]
+        widths = [first_width, *[width] * (len(names) - 1)]
+        shares = [share for _, share in prediction.top(top)]
+        answers = [
+            f"{name:<{room}} {100 * share:5.1f} %" for name, room, share in zip(names, widths, shares, strict=True)
+        ]
+        held = [f"{{{', '.join(map(printable, prediction.classes))}}}"] if prediction.classes else []
+        print("   ".join([*answers, *held, printable(prediction.photo)]))
+
+
+def _unknown(nearest: str) -> str:
+    return f"unknown ({nearest})"
 
 
 def _print_json(predictions: "Iterable[Prediction]", top: int, skipped: "list[SkippedPhoto]") -> None:
@@ -88,7 +113,14 @@ def _print_json(predictions: "Iterable[Prediction]", top: int, skipped: "list[Sk
     for number, prediction in enumerate(predictions):
         answers = [{"class": name, "probability": share} for name, share in prediction.top(top)]
         before = ",\n" if number else '{"predictions": [\n'  # not before there is one: the first may be a mistake
-        print(before + to_json({"photo": prediction.photo, "answers": answers}), end="")
+        facts = {
+            "photo": prediction.photo,
+            "answers": answers,
+            "unknown": prediction.is_unknown,
+            "familiarity": prediction.familiarity,
+            **({"classes": list(prediction.classes)} if prediction.classes else {}),
+        }
+        print(before + to_json(facts), end="")
     reasons = [{"photo": s.name, "reason": s.reason} for s in skipped]
     print(f'\n], "skipped": {to_json(reasons)}}}')
 
@@ -105,7 +137,9 @@ def _write_csv(path: Path, predictions: "Iterable[Prediction]", top: int) -> Non
             )
         writer = csv.writer(file, lineterminator="\n")
         ranks = range(1, top + 1)
-        writer.writerow(["photo", *(f"{column}_{rank}" for rank in ranks for column in ("class", "probability"))])
+        columns = [f"{column}_{rank}" for rank in ranks for column in ("class", "probability")]
+        writer.writerow(["photo", *columns, "unknown", "classes"])
         for prediction in predictions:
             cells = [cell for name, share in prediction.top(top) for cell in (name, f"{share:.6f}")]
-            writer.writerow([prediction.photo, *cells])
+            unknown = "yes" if prediction.is_unknown else "no"
+            writer.writerow([prediction.photo, *cells, unknown, "|".join(prediction.classes)])

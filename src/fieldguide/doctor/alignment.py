@@ -16,9 +16,9 @@ Places = npt.NDArray[np.float64]
 Greys = npt.NDArray[np.uint8]
 
 _MARGINS = (0.0, 0.06, 0.12)  # shares of a side that crops leave out at either end
-_PAIRS = 256  # at once
+_PAIRS, _MANY_PAIRS = 256, 16_384  # at once
 _STEPS = 8  # of the second part, at each size
-_LEAST_OVERLAP = 0.5  # of the one's area
+_LEAST_OVERLAP = 0.6  # of the one's area
 _FLAT = 0.02  # standard deviation of a picture too even to be compared, from 0 to 1
 _DAMPING = 1e-3
 
@@ -37,6 +37,24 @@ class Fit:
     likeness: float
     warp: Places
     is_mirrored: bool
+
+
+def likeness_as_they_lie(ours: Greys, theirs: Greys) -> Floats:
+    """Return how alike thumbnails are, or mirrored ones, whichever is more: correlations (P,), quickly.
+
+    Args:
+        ours: (P, S, S) the one of each pair.
+        theirs: (P, S, S) the other.
+    """
+    likeness = np.empty(len(ours), np.float32)
+    for start in range(0, len(ours), _MANY_PAIRS):
+        block = slice(start, start + _MANY_PAIRS)
+        one, other, mirrored = (
+            _standardised(pictures.reshape(len(pictures), -1))
+            for pictures in (ours[block], theirs[block], theirs[block, :, ::-1])
+        )
+        likeness[block] = np.maximum((one * other).mean(axis=1), (one * mirrored).mean(axis=1))
+    return likeness
 
 
 def rough_fits(ours: Greys, theirs: Greys) -> list[Fit]:

@@ -9,15 +9,16 @@ import numpy.typing as npt
 from fieldguide.data import ImageSet
 from fieldguide.data.decode import decode
 from fieldguide.data.image_set import NO_LABEL
-from fieldguide.doctor.alignment import likeness, rough_fits
+from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_fits
 from fieldguide.doctor.finding import Case, Finding, found
 from fieldguide.doctor.look import LOOK_PX, square
 from fieldguide.doctor.neighbours import Neighbours
 from fieldguide.progress import Progress, counted, silent
 
-SAME_PICTURE = 0.92  # correlation of two pictures laid over each other; of others it hardly exceeds 0.83
+SAME_PICTURE = 0.94  # correlation of two pictures laid over each other; of others it hardly exceeds 0.83
 _CANDIDATE = 0.6  # cosine of the features of photos that may be copies
-_PERHAPS = 0.8  # correlation of their thumbnails, as they lie best
+_AT_ALL = 0.4  # correlation of their thumbnails, as they lie
+_PERHAPS = 0.8  # the same, as crops of each other
 _SQUARE_PX = 48
 
 Thumbnails = npt.NDArray[np.uint8]
@@ -57,6 +58,8 @@ def near_pairs(
     rows, places = np.nonzero(neighbours.similarities >= _CANDIDATE)
     ends = np.stack([rows, neighbours.indices[rows, places]], axis=1)
     candidates = np.unique(np.sort(ends, axis=1), axis=0)
+    alike = likeness_as_they_lie(thumbnails[candidates[:, 0]], thumbnails[candidates[:, 1]])
+    candidates = candidates[alike >= _AT_ALL]
     fits = rough_fits(thumbnails[candidates[:, 0]], thumbnails[candidates[:, 1]])
     likely = [
         (a, b, fit) for (a, b), fit in zip(candidates.tolist(), fits, strict=True) if fit.likeness >= _PERHAPS

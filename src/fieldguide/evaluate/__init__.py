@@ -1,7 +1,19 @@
 """How good a classifier's answers are: pure functions of probabilities and labels."""
 
 from fieldguide.evaluate.answers import Answers
+from fieldguide.evaluate.calibration import Calibration, calibration
 from fieldguide.evaluate.metrics import ClassScore, Evaluation, evaluate, wilson_interval
 from fieldguide.evaluate.neighbours import neighbour_probs
+from fieldguide.evaluate.trust import Trust
 
-__all__ = ["Answers", "ClassScore", "Evaluation", "evaluate", "neighbour_probs", "wilson_interval"]
+__all__ = [
+    "Answers",
+    "Calibration",
+    "ClassScore",
+    "Evaluation",
+    "Trust",
+    "calibration",
+    "evaluate",
+    "neighbour_probs",
+    "wilson_interval",
+]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fieldguide.data.image_set import SkippedPhoto
 from fieldguide.evaluate.answers import Answers
+from fieldguide.evaluate.calibration import Calibration, calibration
 
 _Z_95 = 1.959963984540054  # the normal distribution's 97.5 % quantile
 
@@ -45,6 +46,7 @@ class Evaluation:
         log_loss: mean of -log(probability of the true class), natural logarithm.
         classes: per-class scores, in the order of the classes.
         confusion: (K, K) counts; rows are true classes, columns predicted ones.
+        calibration: how true the probabilities are.
         left_out: photos not evaluated because the classifier was trained on them.
         skipped: photos that could not be used.
         answers: what it said of each photo, where that is kept.
@@ -57,6 +59,7 @@ class Evaluation:
     log_loss: float
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
+    calibration: Calibration
     left_out: int = 0
     skipped: tuple[SkippedPhoto, ...] = ()
     answers: Answers | None = field(default=None, repr=False, compare=False)
@@ -109,6 +112,7 @@ def evaluate(
         log_loss=float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean()),
         classes=_class_scores(confusion, class_names),
         confusion=tuple(tuple(map(int, row)) for row in confusion),
+        calibration=calibration(probs, labels),
     )
 
 

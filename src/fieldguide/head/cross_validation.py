@@ -128,7 +128,7 @@ def _walk(folds: Sequence[_Fold], num_photos: int, on_progress: Progress) -> Cho
 
 def _make_folds(features: Floats, labels: Labels, weights: Floats, num_classes: int) -> list[_Fold]:
     """Split at most :func:`_num_cv_photos` photos into folds; none where no class has two photos."""
-    chosen = _subset(labels, _num_cv_photos(num_classes))
+    chosen = spread(labels, _num_cv_photos(num_classes))
     fold_of = _assign_folds(labels[chosen])
     folds: list[_Fold] = []
     for number in range(NUM_FOLDS):
@@ -145,8 +145,8 @@ def _num_cv_photos(num_classes: int) -> int:
     return max(_CV_PHOTOS, 10 * num_classes)
 
 
-def _subset(labels: Labels, at_most: int) -> npt.NDArray[np.int64]:
-    """Return indices of about ``at_most`` photos, evenly spaced within each class, two a class at least."""
+def spread(labels: Labels, at_most: int) -> npt.NDArray[np.int64]:
+    """Return indices (M,) of about ``at_most`` photos, evenly spaced within each class, two a class at least."""
     if len(labels) <= at_most:
         return np.arange(len(labels))
     share = at_most / len(labels)

@@ -33,6 +33,10 @@ class LinearHead:
         """Features (N, D) -> probabilities (N, K) float32; every row sums to 1."""
         return softmax(self.logits(features))
 
+    def cooled(self, temperature: float) -> "LinearHead":
+        """Return the head whose logits are divided by a temperature: above 1 it is less sure of itself."""
+        return LinearHead(self.weight / np.float32(temperature), self.bias / np.float32(temperature))
+
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Logits (N, K) -> probabilities (N, K); safe for logits of any size."""

@@ -25,6 +25,7 @@ from fieldguide.training.photos.head_photos import (
     used_photos,
 )
 from fieldguide.training.record.facts import data_facts, origin, summary
+from fieldguide.training.trust import learn_trust
 from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
 
 _CASES_KEPT = 10  # of each finding; `fieldguide check` has all
@@ -87,12 +88,16 @@ def train(
         on_progress=on_progress,
     )
     seen = np.unique(digest_prefixes(embedding.digests)[~held_out])
-    guide = Guide(embedder, fitted.head, images.class_names, seen=seen)
+    learnt, choice = labels[~held_out], fitted.choice
+    head, trust = learn_trust(
+        fitted.head, embedding.features[~held_out], learnt, choice.probs, learnt[choice.rows]
+    )
+    guide = Guide(embedder, head, images.class_names, seen=seen, trust=trust)
     evaluation = guide.judge(images, images.labels, embedding, held_out)
-    findings = quick_findings(images, embedding, held_out, fitted.choice)
+    findings = quick_findings(images, embedding, held_out, choice)
     facts = {
         **origin(),
-        "head": {"strength": fitted.choice.strength, "balanced": balanced},
+        "head": {"strength": choice.strength, "balanced": balanced},
         "data": data_facts(
             everything,
             images,

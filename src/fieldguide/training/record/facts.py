@@ -99,6 +99,6 @@ def summary(evaluation: Evaluation | None) -> dict[str, Any] | None:
     """Return an evaluation's main numbers; None where there was nothing to judge."""
     if evaluation is None:
         return None
-    keys = ("num_photos", "top1", "top1_interval", "top5", "log_loss")
+    keys = ("num_photos", "top1", "top1_interval", "top5", "log_loss", "calibration")
     values = evaluation.to_dict()
     return {key: values[key] for key in keys}

@@ -1,0 +1,55 @@
+"""What a guide knows of the limits of its answers: learnt from the photos that it was trained on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.evaluate.familiarity import NEIGHBOURS, Familiarity
+
+_KNOWN, _OF_TRUTH = "trust.known", "trust.of_truth"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What tells how far answers go.
+
+    Args:
+        familiarity: whether a photo shows any of the classes.
+        of_truth: (M,) float32, the probabilities that photos not learnt from were given in their true classes: by
+            them sets of classes are chosen that hold the truth as often as is asked for.
+        temperature: that logits were divided by, so that probabilities are true. The head has it already.
+    """
+
+    familiarity: Familiarity
+    of_truth: npt.NDArray[np.float32]
+    temperature: float
+
+    def to_facts(self) -> dict[str, Any]:
+        """Return what guide.json holds of it."""
+        return {
+            "temperature": self.temperature,
+            "unknown_below": self.familiarity.threshold,
+            "measure": f"cosine with the known feature that is number {NEIGHBOURS} by it",
+        }
+
+    def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what model.safetensors holds of it."""
+        return {_KNOWN: self.familiarity.known, _OF_TRUTH: self.of_truth}
+
+
+def trust_of(facts: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> Trust | None:
+    """Read it from a guide's files; None of a guide that has none.
+
+    Raises:
+        KeyError, TypeError, ValueError: these are damaged.
+    """
+    if "trust" not in facts:
+        return None
+    own = facts["trust"]
+    familiarity = Familiarity(tensors[_KNOWN], float(own["unknown_below"]))
+    if familiarity.known.ndim != 2:
+        raise ValueError(f"known features of shape {familiarity.known.shape}")
+    return Trust(familiarity, tensors[_OF_TRUTH], float(own["temperature"]))
