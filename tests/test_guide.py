@@ -406,3 +406,27 @@ def test_digest_prefixes_tell_photos_apart():
     assert prefixes.dtype == np.uint64 and len(set(prefixes.tolist())) == 5
     assert int(prefixes[0]) == int.from_bytes(digests[0][:8], "big")
     assert len(digest_prefixes([])) == 0
+
+
+def test_a_guide_without_trust_answers_all_the_same_and_promises_no_coverage(colour_guide, colours, tmp_path):
+    plain = replace(colour_guide, trust=None)
+    photo = colours / "red" / "03.png"
+    answer = fg.load(plain.save(tmp_path / "old.guide")).predict(photo)
+    assert (answer.familiarity, answer.is_unknown, answer.label) == (None, False, "red")
+    with pytest.raises(GuideError, match=r"was asked about no photo .* with a frequency of 0\.95; train it anew"):
+        plain.predict(photo, coverage=0.95)
+    with pytest.raises(ValueError, match=r"coverage is 1\.5; it must be above 0 and below 1"):
+        colour_guide.predict(photo, coverage=1.5)
+
+
+def test_trust_is_saved_with_the_guide(colour_guide, colours, tmp_path):
+    again = fg.load(colour_guide.save(tmp_path / "x.guide"))
+    for number in (1, 7):
+        photo = colours / "blue" / f"{number:02d}.png"
+        ours, theirs = (g.predict(photo, coverage=0.9) for g in (colour_guide, again))
+        assert (ours.familiarity, ours.is_unknown, ours.classes) == (
+            theirs.familiarity,
+            theirs.is_unknown,
+            theirs.classes,
+        )
+    assert again.trust.temperature == colour_guide.trust.temperature

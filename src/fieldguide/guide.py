@@ -160,10 +160,10 @@ class Guide:
         """Return how probable a class must be to be in a photo's set; None where none is asked for."""
         if coverage is None:
             return None
-        if self.trust is None:
+        if self.trust is None or not len(self.trust.of_truth):
             raise GuideError(
-                f"this guide has not learnt how sure it may be, so that no set of classes can hold the truth with "
-                f"a frequency of {coverage:g}; train it anew"
+                f"this guide was asked about no photo while it was trained, and can't tell which classes hold the "
+                f"true one with a frequency of {coverage:g}; train it anew, a network with validation photos"
             )
         return least_probability(self.trust.of_truth, coverage)
 
@@ -176,7 +176,7 @@ class Guide:
             is_unknown = familiarity is not None and like < familiarity.threshold
             answer = Prediction(name, self.class_names, probs, like, is_unknown)
             if least is not None:
-                chosen = [k for k, share in answer.top(len(probs)) if share >= least]
+                chosen = [name for name, share in answer.top(len(probs)) if share >= min(least, probs.max())]
                 answer = replace(answer, classes=tuple(chosen))
             predictions.append(answer)
         return predictions

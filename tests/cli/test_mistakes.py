@@ -63,6 +63,8 @@ MISTAKES = {
     "predict known.guide good/red nope.jpg": r"nope\.jpg does not exist; expected photos, or folders of photos",
     "predict known.guide nope.jpg --json": r"nope\.jpg does not exist; expected photos, or folders of photos",
     "predict known.guide good --json --engine abacus": r"no engine is called 'abacus'; known: .*",
+    "predict known.guide good --coverage 95": r"Invalid value: --coverage 95: it must be above 0 and below 1, .*",
+    "predict known.guide good --with known.guide --coverage 0.9": r"a coverage of 0\.9 is learnt by each guide .*",
     "predict known.guide empty": r"no photos in empty",
     "predict known.guide bad/blue": r"no photo could be used, of 3: bad/blue/\d+\.png: empty file; .*",
     "predict known.guide bad/blue --csv a.csv": r"no photo could be used, of 3: .*",

@@ -50,11 +50,15 @@ def test_what_was_passed_over_is_told_on_standard_error(run, image_folder, tmp_p
     folder = image_folder({"train/red": 4, "train/blue": 4, "val/red": 2, "val/blue": 2, ".": 3})
     for number in range(12):
         (folder / "train" / "red" / f"bad {number:02d}.jpg").write_bytes(b"")
-    (folder / "val" / "red" / "twin.png").write_bytes(next((folder / "train/red").glob("*.png")).read_bytes())
+    twin = next((folder / "train/red").glob("*.png"))
+    (folder / "val" / "red" / "twin.png").write_bytes(twin.read_bytes())
     result = run("train", folder, "-o", tmp_path / "x.guide")
     assert result.returncode == 0
     assert result.stderr.splitlines() == [
         "held-out copies of training photos, not evaluated: 1",
+        "high: 1 picture both learnt from and held out (2 photos), such as val/red/twin.png, "
+        f"train/red/{twin.name}: identical",
+        f"more, and with the evidence: fieldguide check {folder}",
         "12 photos skipped:",
         *(f"  train/red/bad {number:02d}.jpg: empty file" for number in range(10)),
         "  ... and 2 more",

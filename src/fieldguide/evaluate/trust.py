@@ -19,7 +19,7 @@ class Trust:
     Args:
         familiarity: whether a photo shows any of the classes.
         of_truth: (M,) float32, the probabilities that photos not learnt from were given in their true classes: by
-            them sets of classes are chosen that hold the truth as often as is asked for.
+            them sets of classes are chosen that hold the truth as often as is asked. Empty where there were none.
         temperature: that logits were divided by, so that probabilities are true. The head has it already.
     """
 

@@ -4,9 +4,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fieldguide.data.image_set import NO_LABEL
 from fieldguide.embed import Embedder
+from fieldguide.embed.cache import Features
 from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
@@ -15,12 +17,14 @@ from fieldguide.training.finetuning import FROZEN, compare
 from fieldguide.training.judge import judge_pictures, probs_on
 from fieldguide.training.network import Classifier, to_backbone, to_head
 from fieldguide.training.photos.lesson_photos import LessonPhotos
+from fieldguide.training.photos.pictures import Pictures
 from fieldguide.training.preparation import Run
 from fieldguide.training.record.facts import data_facts, origin, skipped_facts, summary
 from fieldguide.training.record.history import to_csv, verdict
 from fieldguide.training.record.job import Job
 from fieldguide.training.same_orders import orders
 from fieldguide.training.train import train
+from fieldguide.training.trust import known_photos, learn_trust
 
 _JUDGED_OF_OWN = 2000  # photos it learnt from, to tell over- from underfitting
 
@@ -38,10 +42,10 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
     job, trainer = run.job, run.trainer
     made: list[Guide] = []
     own = judge_pictures(network, run.photos.labelled, trainer.lesson, trainer.processes, at_most=_JUDGED_OF_OWN)
-    comparison = _comparison(run, network)
+    on_validation = _on_validation(run, network)
 
     def make() -> Guide:
-        made.append(_make_guide(run, network, own, comparison, on_progress))
+        made.append(_make_guide(run, network, own, on_validation, on_progress))
         return replace(made[0], embedder=None)  # type: ignore[arg-type]  # for it can't be sent
 
     told = trainer.processes.once(make)
@@ -52,20 +56,27 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
     return replace(told, embedder=Embedder(backbone, engine=job.engine))
 
 
-def _comparison(run: Run, network: Classifier) -> dict[str, Any] | None:
-    """Hold a fine-tuned network to the frozen guide; None of a network from nothing."""
-    validation, trainer = run.photos.validation, run.trainer
-    if run.frozen is None or validation is None:
-        return None
-    finetuned = probs_on(network, validation, trainer.lesson, trainer.processes)
-    return compare(run.frozen, finetuned, validation.labels, trainer.lesson.class_names)
+def _on_validation(run: Run, network: Classifier) -> npt.NDArray[np.float32]:
+    """Return the network's probabilities (M, K) for the validation photos, none where there are none."""
+    validation, lesson = run.photos.validation, run.trainer.lesson
+    if validation is None:
+        return np.zeros((0, len(lesson.class_names)), np.float32)
+    return probs_on(network, validation, lesson, run.trainer.processes)
 
 
 def _make_guide(
-    run: Run, network: Classifier, own: Evaluation, comparison: dict[str, Any] | None, on_progress: Progress
+    run: Run,
+    network: Classifier,
+    own: Evaluation,
+    on_validation: npt.NDArray[np.float32],
+    on_progress: Progress,
 ) -> Guide:
     """Make the guide, and judge it; ``own`` is how the network did on photos that it learnt from."""
     job, photos = run.job, run.photos
+    asked_labels = photos.validation.labels if photos.validation else np.zeros(0, np.int64)
+    comparison = (  # of a fine-tuned network with the frozen guide
+        None if run.frozen is None else compare(run.frozen, on_validation, asked_labels, photos.images.class_names)
+    )
     training, history = _training_facts(run, own), run.trainer.state.history
     records = {"history.csv": to_csv(history), "curves.png": draw_curves([asdict(epoch) for epoch in history])}
     if comparison is not None:
@@ -81,12 +92,10 @@ def _make_guide(
             )
             return _frozen_guide(job, photos, training, records, on_progress)
     images = photos.images
-    guide = Guide(
-        Embedder(to_backbone(network.body, run.plan), engine=job.engine),
-        to_head(network),
-        images.class_names,
-        seen=photos.seen,
-    )
+    embedder = Embedder(to_backbone(network.body, run.plan), engine=job.engine)
+    known, known_labels = _known_features(photos.labelled, embedder, on_progress)
+    head, trust = learn_trust(to_head(network), known, known_labels, on_validation, asked_labels)
+    guide = Guide(embedder, head, images.class_names, seen=photos.seen, trust=trust)
     embedding = guide.embedder.embed(photos.held_out, on_progress, strict=job.strict)
     wanted = np.ones(len(embedding.digests), np.bool_)
     evaluation = guide.judge(photos.held_out, photos.held_out.labels, embedding, wanted)
@@ -115,6 +124,16 @@ def _make_guide(
     }
     records |= evaluation.files() if evaluation else {}
     return replace(guide, facts=facts, records=records, evaluation=evaluation)
+
+
+def _known_features(
+    learnt: Pictures, embedder: Embedder, on_progress: Progress
+) -> tuple[Features, npt.NDArray[np.int64]]:
+    """Return features and labels of some of the photos learnt from."""
+    rows = learnt.indices[known_photos(learnt.labels, len(learnt.images.class_names))]
+    chosen = learnt.images.select(np.isin(np.arange(len(learnt.images)), rows))
+    embedding = embedder.embed(chosen, on_progress)
+    return embedding.features, chosen.labels[embedding.indices]
 
 
 def _training_facts(run: Run, own: Evaluation) -> dict[str, Any]:
