@@ -46,6 +46,8 @@ benchmarks: $(READY)  ## run every benchmark (two hours); needs FIELDGUIDE_DATA 
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/small_pictures.py
 	$(BIN)/python benchmarks/finetuning.py
+	$(BIN)/python benchmarks/doctor.py
+	$(BIN)/python benchmarks/trust.py
 	$(BIN)/python benchmarks/distillation.py
 	$(BIN)/python benchmarks/pretraining.py
 

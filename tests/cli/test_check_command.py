@@ -112,7 +112,8 @@ def test_the_page_shows_the_photos_and_needs_nothing_beside_it(run, faulty, tmp_
     for name, width in (("wide", 1200), ("phone", 500)):
         shot = tmp_path / f"{name}.png"
         browse(page, f"--screenshot={shot}", f"--window-size={width},900")
-        assert len(Image.open(shot).convert("RGB").resize((300, 200)).getcolors(60_000)) > 200, "photos are drawn"
+        with Image.open(shot) as picture:
+            assert len(picture.convert("RGB").resize((300, 200)).getcolors(60_000)) > 200, "photos are drawn"
 
 
 def browse(page: Path, *how: str) -> str:

@@ -69,3 +69,16 @@ def test_undefined_scores_are_dashes_in_the_table_and_null_in_json(run, saved_gu
     assert re.search(r"green +- +- +- +0", run("evaluate", saved_guide, folder).stdout)
     scores = json.loads(run("evaluate", saved_guide, folder, "--json").stdout)["classes"]
     assert scores[1] == {"name": "green", "precision": None, "recall": None, "f1": None, "support": 0}
+
+
+def test_weak_spots_are_told_where_they_are_asked_for(run, saved_guide, image_folder):
+    folder = image_folder({"red": 6, "blue": 6})
+    result = run("evaluate", saved_guide, folder, "--slices", "--robustness")
+    assert result.returncode == 0
+    assert re.search(r"^ ?class: red +100\.0 % +\d+\.\d % to 100\.0 % +6$", result.stdout, re.MULTILINE)
+    assert re.search(r"^ ?brightness: [\d.]+ to [\d.]+ ", result.stdout, re.MULTILINE)
+    assert re.search(r"^ ?spoilt by( +strength \d){5}$", result.stdout, re.MULTILINE)
+    assert re.search(r"^ ?rotation( +\d+\.\d %){5}$", result.stdout, re.MULTILINE)
+    facts = json.loads(run("evaluate", saved_guide, folder, "--slices", "--robustness", "--json").stdout)
+    assert len(facts["robustness"]) == 30 and {s["measure"] for s in facts["slices"]} >= {"class", "sharpness"}
+    assert "slices" not in json.loads(run("evaluate", saved_guide, folder, "--json").stdout)

@@ -28,7 +28,9 @@ def test_a_teacher_is_learnt_from(run, colours, saved_guide):
     settings = ("--set", "batch_size=8", "--set", "precision=float32")
     how = ("lr-find", colours, "--model", "lenet", "--size", 32, "--steps", 10, *settings, "--json")
     taught, alone = (json.loads(run(*how, *more).stdout) for more in (("--teacher", saved_guide), ()))
-    assert taught["rates"] == alone["rates"] and taught["losses"] != alone["losses"]
+    both = min(len(taught["rates"]), len(alone["rates"]))  # either may end where its loss rises too far
+    assert both > 5 and taught["rates"][:both] == alone["rates"][:both]
+    assert taught["losses"] != alone["losses"]
 
 
 def test_options_of_training_change_what_is_tried(run, colours):

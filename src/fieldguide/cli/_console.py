@@ -17,7 +17,9 @@ _NAMED_SKIPPED = 10
 _STAGES = {"features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
            "writing": "Writing photos", "batches": "Measuring batches", "guides": "Training guides",
            "memory": "Measuring memory", "latency": "Timing passes", "pictures": "Decoding photos",
-           "steps": "Learning", "rates": "Trying rates"}  # fmt: skip
+           "steps": "Learning", "rates": "Trying rates", "looks": "Looking at photos",
+           "copies": "Comparing photos", "folds": "Asking about labels", "curve": "Drawing a learning curve",
+           "spoilt": "Spoiling photos"}  # fmt: skip
 
 
 def print_json(facts: object) -> None:

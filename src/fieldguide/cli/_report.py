@@ -1,13 +1,16 @@
 """How an evaluation is printed; train and evaluate share it."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fieldguide.cli._console import percent, print_table, terminal_width
 from fieldguide.evaluate import Evaluation
+
+if TYPE_CHECKING:
+    from fieldguide.weak_spots import Slice, Trial
 
 _MATRIX_CLASSES = 20  # more make a matrix nobody reads; the pairs most often confused stand in for it
 _CONFUSED_PAIRS = 15
@@ -35,6 +38,36 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
         error, by_chance = metrics["calibration"]["error"], metrics["calibration"]["error_by_chance"]
         print(f"probabilities are off by {percent(error)} on average ({percent(by_chance)} by chance alone)")
     print(f"photos    {metrics['num_photos']}")
+
+
+def print_slices(slices: "Sequence[Slice]") -> None:
+    """Print accuracy by kinds of photos, the weak ones marked."""
+    if not slices:
+        return
+    rows = [
+        (
+            f"{s.measure}: {s.part}",
+            percent(s.top1),
+            _interval(s.top1_interval),
+            s.num_photos,
+            "weak" if s.is_weak else "",
+        )
+        for s in slices
+    ]
+    print_table(("photos", "top-1", "95 % interval", "photos", ""), rows)
+
+
+def print_robustness(trials: "Sequence[Trial]") -> None:
+    """Print accuracy on spoilt photos, a row for each way and a column for each strength."""
+    if not trials:
+        return
+    ways = dict.fromkeys(trial.corruption for trial in trials)
+    rows = [(way, *(percent(trial.top1) for trial in trials if trial.corruption == way)) for way in ways]
+    print_table(("spoilt by", *(f"strength {number}" for number in range(1, len(rows[0])))), rows)
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    return f"{percent(interval[0])} to {percent(interval[1])}"
 
 
 def _print_confusion(evaluation: Evaluation) -> None:

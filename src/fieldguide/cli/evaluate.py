@@ -1,13 +1,24 @@
 """``fieldguide evaluate``."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fieldguide.cli._app import app
 from fieldguide.cli._guides import OtherGuides, load_guides, print_cache_faults
 from fieldguide.cli._options import AsJson, DataRoot, EngineName, PartChoice
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from fieldguide.data import ImageSet
+    from fieldguide.evaluate import Evaluation
+    from fieldguide.guide import Guide
+    from fieldguide.progress import Progress
+    from fieldguide.weak_spots import Slice, Trial
 
 
 @app.command()
@@ -26,6 +37,15 @@ def evaluate(
         Path | None,
         typer.Option("-o", "--output", help="A folder to write metrics.json and predictions.parquet to."),
     ] = None,
+    slices: Annotated[
+        bool, typer.Option("--slices", help="Accuracy by size, shape, brightness and sharpness of photos, too.")
+    ] = False,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness", help="Accuracy on blurred, noisy, compressed, dark, bright, turned photos, too."
+        ),
+    ] = False,
     others: OtherGuides = None,
     data_root: DataRoot = None,
     engine: EngineName = "auto",
@@ -33,11 +53,16 @@ def evaluate(
 ) -> None:
     """Evaluate a guide on labelled photos."""
     from fieldguide.cli._console import note, print_json, print_skipped, progress_bars
-    from fieldguide.cli._report import print_evaluation
+    from fieldguide.cli._report import print_evaluation, print_robustness, print_slices
+    from fieldguide.guide import Guide
 
     loaded = load_guides(guide, others, engine)
     if output is not None:
         _make_folder(output)
+    if (slices or robustness) and not isinstance(loaded, Guide):
+        raise typer.BadParameter("--slices and --robustness are of one guide; leave --with out")
+    parts: list[Slice] = []
+    trials: list[Trial] = []
     with progress_bars() as on_progress:
         evaluation = loaded.evaluate(
             data,
@@ -46,20 +71,63 @@ def evaluate(
             data_root=data_root,
             on_progress=on_progress,
         )
+        if isinstance(loaded, Guide) and (slices or robustness):
+            images, photos = _judged(evaluation, data, data_root)
+            parts = _slices(evaluation, images.select(photos), on_progress) if slices else []
+            trials = _robustness(loaded, evaluation, images, photos, on_progress) if robustness else []
     print_cache_faults(loaded)
     if output is not None:
         for name, content in evaluation.files().items():
             (output / name).write_bytes(content)
     if as_json:
-        print_json(evaluation.to_dict())
+        more = {"slices": [asdict(each) for each in parts], "robustness": [asdict(each) for each in trials]}
+        print_json(evaluation.to_dict() | {name: values for name, values in more.items() if values})
         return
     print_evaluation(evaluation)
+    print_slices(parts)
+    print_robustness(trials)
     if evaluation.left_out:
         whose = "one of these guides" if others else "this guide"
         note(f"{evaluation.left_out} photos were left out: {whose} was trained on them")
     print_skipped(evaluation.skipped)
     if output is not None:
         note(f"metrics.json and predictions.parquet are in {output}")
+
+
+def _judged(
+    evaluation: "Evaluation", data: str, data_root: Path | None
+) -> "tuple[ImageSet, npt.NDArray[np.bool_]]":
+    """Return the set, and which of its photos were evaluated."""
+    import numpy as np
+
+    from fieldguide.data import open_images
+
+    images = open_images(data, data_root=data_root)
+    assert evaluation.answers is not None
+    return images, np.isin(images.photo_names, evaluation.answers.photo_names)
+
+
+def _slices(evaluation: "Evaluation", images: "ImageSet", on_progress: "Progress") -> "list[Slice]":
+    from fieldguide.doctor.look import look_at
+    from fieldguide.weak_spots import slices
+
+    assert evaluation.answers is not None
+    return slices(evaluation.answers, look_at(images, on_progress))
+
+
+def _robustness(
+    guide: "Guide",
+    evaluation: "Evaluation",
+    images: "ImageSet",
+    photos: "npt.NDArray[np.bool_]",
+    on_progress: "Progress",
+) -> "list[Trial]":
+    import numpy as np
+
+    from fieldguide.weak_spots import robustness
+
+    assert evaluation.answers is not None
+    return robustness(guide, images, np.flatnonzero(photos), evaluation.answers.labels, on_progress)
 
 
 def _make_folder(path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 NUM_BINS = 10
 _SIMULATIONS = 200
 _LOWEST, _HIGHEST = 0.1, 10.0  # temperatures
+_PRECISION = 1e-7  # of their logarithm
 
 Probs = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.integer[Any]]
@@ -101,4 +102,4 @@ def fit_temperature(probs: Probs, labels: Labels) -> float:
         return float((np.log(np.exp(scaled).sum(axis=1)) - (targets * scaled).sum(axis=1)).mean())
 
     bounds = (np.log(_LOWEST), np.log(_HIGHEST))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": _PRECISION}).x))

@@ -43,6 +43,10 @@ class FeatureMaps(nn.Module):
         self.info = tuple(nodes)
         self._as_maps = as_maps
 
+    def as_maps(self) -> "FeatureMaps":
+        """Return the same that gives every node as a map (N, C, H, W), where it is one."""
+        return FeatureMaps(self.network, self.info, as_maps=True)
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         waiting = {node.name: node.calls for node in self.info}
@@ -59,7 +63,7 @@ class FeatureMaps(nn.Module):
                 f"in {'training' if self.network.training else 'evaluation'} mode; choose another node"
             )
         if self._as_maps:
-            return {node.name: _as_map(node, found[node.name], images) for node in self.info}
+            return {node.name: as_map(node, found[node.name], images) for node in self.info}
         return {node.name: found[node.name] for node in self.info}
 
 
@@ -157,7 +161,8 @@ def _keep(
     return keep
 
 
-def _as_map(node: Node, output: Tensor, images: Tensor) -> Tensor:
+def as_map(node: Node, output: Tensor, images: Tensor) -> Tensor:
+    """Return a node's output for images (N, C, H, W) as a map (N, C, h, w), where it is one."""
     if node.axis_order == "NHWC":
         return output.permute(0, 3, 1, 2)
     if node.axis_order == "NTC" and node.reduction:

@@ -1,0 +1,110 @@
+"""``fieldguide explain``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fieldguide.cli._app import app
+from fieldguide.cli._options import AsJson, DataRoot, EngineName
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@app.command()
+def explain(
+    guide: Annotated[Path, typer.Argument(help="The guide.")],
+    photo: Annotated[str, typer.Argument(help="The photo.")],
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Show what speaks for this class, too. Repeatable.", show_default=False),
+    ] = None,
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            "--examples", help="The photos it was trained on, to show those most like it.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The picture, a PNG file.", show_default="PHOTO-explained.png"),
+    ] = None,
+    data_root: DataRoot = None,
+    engine: EngineName = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Show by which marks in a photo a guide knows what it shows."""
+    from fieldguide.cli._console import note, percent, print_json, printable, progress_bars
+    from fieldguide.data import open_images, open_photos
+    from fieldguide.explain import Explainer
+    from fieldguide.explain.examples import nearest_examples
+    from fieldguide.guide import load
+    from fieldguide.paths import check_place, written_whole
+    from fieldguide.report.marks import Panel, draw_panels
+
+    target = output or Path(f"{Path(photo).stem}-explained.png")
+    if target.suffix.lower() != ".png":
+        raise typer.BadParameter(f"--output {target}: the name must end in .png")
+    loaded = load(guide, engine=engine)
+    unknown = [name for name in classes or () if name not in loaded.class_names]
+    if unknown:
+        raise typer.BadParameter(f"--class {unknown[0]}: the guide knows {', '.join(loaded.class_names)}")
+    check_place(target)
+    answer = loaded.predict(photo)
+    shown = list(dict.fromkeys([answer.label, *(classes or ())]))
+    one = open_photos([photo])
+    marks = Explainer(loaded).explain(one.read(0), shown)
+    panels = [Panel("what the network sees", marks[0].picture)]
+    panels += [Panel(f"{m.class_name}: {percent(m.probability)}", m.picture, m.heat) for m in marks]
+    rows, found = [panels], []
+    if examples is not None:
+        known = open_images(examples, data_root=data_root)
+        with progress_bars() as on_progress:
+            found = nearest_examples(loaded, one, known, on_progress=on_progress)
+        preprocess = loaded.backbone.preprocess
+        rows.append(
+            [Panel(f"{e.class_name}, like it by {e.likeness:.2f}", preprocess(known.read(e.index))) for e in found]
+        )
+    with written_whole(target) as draft:
+        draft.write_bytes(draw_panels(rows))
+    if as_json:
+        print_json(
+            {
+                "photo": photo,
+                "picture": str(target),
+                "unknown": answer.is_unknown,
+                "classes": [{"class": m.class_name, "probability": m.probability} for m in marks],
+                "examples": [
+                    {"photo": known.photo_names[e.index], "class": e.class_name, "likeness": e.likeness}
+                    for e in found
+                ],
+            }
+        )
+        return
+    for each in marks:
+        print(f"{printable(each.class_name)} {percent(each.probability)}{_where(each.heat)}")
+    for example in found:
+        print(
+            f"like {printable(known.photo_names[example.index])} ({example.class_name}) by {example.likeness:.2f}"
+        )
+    if answer.is_unknown:
+        note("unknown: it is like none of the photos that the guide learnt from")
+    note(f"the picture: {target}")
+
+
+def _where(heat: "npt.NDArray[np.float32]") -> str:
+    """Say in words where the marks are."""
+    if not heat.any():
+        return "; nothing in it speaks for that"
+    thirds = [[float(cell.mean()) for cell in _thirds(row.T)] for row in _thirds(heat)]
+    row, column = divmod(max(range(9), key=lambda place: thirds[place // 3][place % 3]), 3)
+    names = ("upper", "middle", "lower")[row], ("left", "centre", "right")[column]
+    return f"; its marks are {'in the centre' if row == column == 1 else 'at the ' + ' '.join(names)}"
+
+
+def _thirds(values: "npt.NDArray[np.float32]") -> "list[npt.NDArray[np.float32]]":
+    import numpy as np
+
+    return np.array_split(values, 3)

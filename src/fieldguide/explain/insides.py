@@ -1,0 +1,94 @@
+"""What is inside a network: its first filters, and the maps that it makes of a photo; and kernels made by hand."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fieldguide.data import Photo
+from fieldguide.errors import UnknownNameError
+from fieldguide.feature_maps import features
+from fieldguide.guide import Guide
+
+Floats = npt.NDArray[np.float32]
+
+KERNELS: Mapping[str, Floats] = MappingProxyType(
+    {
+        "vertical edges": np.array([[-1, 0, 1]] * 3, np.float32),
+        "horizontal edges": np.array([[-1] * 3, [0] * 3, [1] * 3], np.float32),
+        "all edges (Laplace)": np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32),
+        "sharper": np.array([[0, -1, 0], [-1, 5, -1], [0, -1, 0]], np.float32),
+        "blurred": np.full((3, 3), 1 / 9, np.float32),
+    }
+)
+"""Made by hand, (3, 3) each."""
+
+
+def first_filters(guide: Guide) -> Floats:
+    """Return the filters of the first convolution, (filters, channels, height, width).
+
+    Raises:
+        UnknownNameError: the network has no convolution.
+    """
+    convolutions = (m for m in guide.backbone.build().modules() if isinstance(m, nn.Conv2d))
+    first = next(convolutions, None)
+    if first is None:
+        raise UnknownNameError(f"{guide.backbone.name} has no convolution, and so no filters")
+    filters: Floats = first.weight.detach().numpy()
+    return filters
+
+
+def node_maps(guide: Guide, photo: Photo, node: str) -> Floats:
+    """Return the maps (C, h, w) that a node inside the network makes of a photo.
+
+    Args:
+        guide: of the network.
+        photo: the bytes of an image file, or its pixels.
+        node: name of a module, as ``fieldguide nodes`` lists them.
+
+    Raises:
+        PhotoError: the photo can't be used.
+        UnknownNameError: there is no such node, or it gives no map.
+    """
+    preprocess = guide.backbone.preprocess
+    images = torch.from_numpy(preprocess.normalise(preprocess(photo)[None]))
+    inside = features(guide.backbone.build(), [node], input_shape=(*images.shape[1:],))
+    if len(inside.info) > 1:
+        first = inside.info[0].name
+        raise UnknownNameError(f"{node!r} matches {len(inside.info)} nodes; name one of them, such as {first}")
+    with torch.no_grad():
+        (maps,) = inside.as_maps()(images).values()
+    if maps.ndim != 4:
+        raise UnknownNameError(
+            f"the node {node!r} gives {tuple(maps.shape[1:])}, and no map; `fieldguide nodes NAME` lists them"
+        )
+    found: Floats = maps[0].numpy()
+    return found
+
+
+def apply_kernel(picture: npt.NDArray[np.uint8], kernel: Floats) -> Floats:
+    """Slide a kernel over a picture, as a convolution of a network does, without padding.
+
+    Args:
+        picture: (H, W), grey.
+        kernel: (k, k).
+
+    Returns:
+        (H - k + 1, W - k + 1): a 3x3 kernel makes 26x26 of 28x28.
+    """
+    slid = F.conv2d(torch.from_numpy(picture.astype(np.float32))[None, None], torch.from_numpy(kernel)[None, None])
+    result: Floats = slid[0, 0].numpy()
+    return result
+
+
+def to_picture(values: Floats) -> npt.NDArray[np.uint8]:
+    """Values (H, W) or (H, W, 3) -> a picture, from the least, black, to the most, white; even ones are grey."""
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return np.full(values.shape, 128, np.uint8)
+    picture: npt.NDArray[np.uint8] = ((values - low) * (255 / (high - low))).round().astype(np.uint8)
+    return picture

@@ -1,0 +1,45 @@
+"""A picture of one answer: logits, what softmax makes of them, and the label that was to be met."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+_BLUE, _ORANGE = "#1f6fb4", "#d9621e"
+
+
+def draw_answer(
+    class_names: Sequence[str], logits: npt.NDArray[np.float32], probs: npt.NDArray[np.float32], label: int | None
+) -> bytes:
+    """Draw bars of each class, the most probable on top: logits (K,), probabilities (K,), and the one-hot label.
+
+    Args:
+        class_names: (K,); of many classes the twenty most probable are shown.
+        logits: (K,).
+        probs: (K,).
+        label: the true class; None where it is not known.
+
+    Returns:
+        A PNG, 1200 px wide.
+    """
+    from matplotlib.figure import Figure
+
+    order = np.argsort(-probs, kind="stable")[:20]
+    names, rows = [class_names[k] for k in order], np.arange(len(order))[::-1]
+    columns = [("logits", logits[order]), ("probabilities: softmax of the logits", probs[order])]
+    if label is not None:
+        columns.append(("the label, one-hot", (order == label).astype(np.float32)))
+    figure = Figure(figsize=(12, 1.2 + 0.32 * len(order)), dpi=100, layout="constrained")
+    for axes, (title, values) in zip(figure.subplots(1, len(columns), sharey=True), columns, strict=True):
+        colours = [_ORANGE if k == label else _BLUE for k in order]
+        axes.barh(rows, values, color=colours)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.set_yticks(rows, names)
+        axes.spines[["top", "right"]].set_visible(False)
+        for row, value in zip(rows, values, strict=True):
+            axes.text(value, row, f" {value:.3g}", va="center", ha="left" if value >= 0 else "right", fontsize=8)
+        axes.margins(x=0.18)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

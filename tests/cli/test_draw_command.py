@@ -1,0 +1,48 @@
+"""``fieldguide draw``, as a process."""
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def both(saved_guide, colours, tmp_path, monkeypatch):
+    """A guide and a photo, seen from an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return [saved_guide, colours / "red" / "03.png"]
+
+
+@pytest.mark.parametrize(
+    ("what", "size"),
+    [
+        ("filters", (1200, 620)),  # 32 filters, ten a row
+        ("maps --node stem", (1200, 620)),
+        ("kernels", (720, 155)),
+        ("answer --class red", (1200, 216)),
+    ],
+)
+def test_each_picture_is_drawn(run, both, tmp_path, what, size):
+    name, *options = what.split()
+    arguments = {"filters": both[:1], "kernels": both[1:]}.get(name, both)
+    target = tmp_path / "new" / "x.png"
+    result = run("draw", name, *arguments, *options, "-o", target)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", f"the picture: {target}\n")
+    with Image.open(target) as picture:
+        assert picture.size == size and len(picture.convert("RGB").getcolors(100_000)) > 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("filters nope.guide", "nope.guide does not exist"),
+        ("maps {guide} {photo} --node stages.99", "no node is called 'stages.99'"),
+        ("answer {guide} {photo} --class pink", "--class pink: the guide knows blue, green, red"),
+        ("kernels nope.jpg", "the file does not exist"),
+        ("kernels {photo} -o x.jpg", "--output x.jpg: the name must end in .png"),
+    ],
+)
+def test_a_mistake_is_one_line(run, both, tmp_path, arguments, message):
+    filled = arguments.format(guide=both[0], photo=both[1])
+    result = run("draw", *filled.split())
+    assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("fieldguide: ") and message in result.stderr
+    assert not list(tmp_path.glob("*.[jp][pn]g"))

@@ -1,0 +1,35 @@
+"""``fieldguide explain``, as a process."""
+
+import json
+import re
+
+from PIL import Image
+
+
+def test_it_draws_the_marks_and_says_where_they_are(run, saved_guide, colours, tmp_path):
+    picture = tmp_path / "new" / "why.png"
+    result = run("explain", saved_guide, colours / "red" / "05.png", "--class", "blue", "-o", picture)
+    assert result.returncode == 0 and result.stderr == f"the picture: {picture}\n"
+    first, second = result.stdout.splitlines()
+    assert re.fullmatch(r"red \d+\.\d %; its marks are (in the centre|at the \w+ \w+)", first)
+    assert re.fullmatch(r"blue \d+\.\d %; (its marks are .*|nothing in it speaks for that)", second)
+    with Image.open(picture) as drawn:
+        assert drawn.size == (720, 275)
+
+
+def test_examples_are_named_and_drawn(run, saved_guide, colours, tmp_path):
+    how = ("--examples", colours, "-o", tmp_path / "x.png")
+    result = run("explain", saved_guide, colours / "red" / "05.png", *how)
+    named = [line for line in result.stdout.splitlines() if line.startswith("like ")]
+    assert len(named) == 5 and all(re.fullmatch(r"like (\w+)/\d\d\.png \(\1\) by 0\.\d\d", line) for line in named)
+    with Image.open(tmp_path / "x.png") as drawn:
+        assert drawn.size == (1200, 550)
+    facts = json.loads(run("explain", saved_guide, colours / "red" / "05.png", *how, "--json").stdout)
+    assert [f"like {e['photo']} ({e['class']}) by {e['likeness']:.2f}" for e in facts["examples"]] == named
+    assert facts["classes"][0]["class"] == "red" and facts["unknown"] is False
+
+
+def test_without_a_name_the_picture_is_called_after_the_photo(run, saved_guide, colours, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("explain", saved_guide, colours / "red" / "05.png").returncode == 0
+    assert (tmp_path / "05-explained.png").exists()

@@ -1,0 +1,53 @@
+"""What is inside a network, and kernels made by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from fieldguide.errors import UnknownNameError
+from fieldguide.explain.insides import KERNELS, apply_kernel, first_filters, node_maps, to_picture
+
+
+def test_the_first_filters_are_those_of_the_weights(colour_guide):
+    filters = first_filters(colour_guide)
+    assert filters.shape == (32, 3, 3, 3)
+    known = {k: v for k, v in colour_guide.backbone.weights.tensors.items() if v.shape == filters.shape}
+    assert any((filters == weights).all() for weights in known.values())
+
+
+def test_maps_are_what_the_node_gives(colour_guide, colours):
+    photo = (colours / "red" / "03.png").read_bytes()
+    maps = node_maps(colour_guide, photo, "stages.2")
+    assert maps.shape == (40, 28, 28)
+    body = colour_guide.backbone.build()
+    preprocess = colour_guide.backbone.preprocess
+    with torch.no_grad():
+        stem = body.stem(torch.from_numpy(preprocess.normalise(preprocess(photo)[None])))
+        expected = body.stages[2](body.stages[1](body.stages[0](stem)))[0]
+    np.testing.assert_allclose(maps, expected.numpy(), atol=1e-5)
+
+
+def test_nodes_that_are_none_are_named(colour_guide, colours):
+    photo = (colours / "red" / "03.png").read_bytes()
+    with pytest.raises(UnknownNameError, match=r"no node is called 'stages\.99'"):
+        node_maps(colour_guide, photo, "stages.99")
+    with pytest.raises(
+        UnknownNameError, match=r"'stages.\?' matches \d nodes; name one of them, such as stages.0"
+    ):
+        node_maps(colour_guide, photo, "stages.?")
+
+
+@pytest.mark.parametrize(("name", "axis"), [("vertical edges", 1), ("horizontal edges", 0)])
+def test_edges_are_found_where_they_are(name, axis):
+    picture = np.zeros((28, 28), np.uint8)
+    np.moveaxis(picture, axis, 0)[14:] = 100
+    slid = apply_kernel(picture, KERNELS[name])
+    assert slid.shape == (26, 26)
+    assert (np.moveaxis(slid, axis, 0)[12:14] == 300).all() and np.count_nonzero(slid) == 2 * 26
+    other = "horizontal edges" if axis else "vertical edges"
+    assert not apply_kernel(picture, KERNELS[other]).any()
+
+
+def test_values_become_pictures_from_black_to_white():
+    assert to_picture(np.array([[-1.0, 0.0], [1.0, 3.0]], np.float32)).tolist() == [[0, 64], [128, 255]]
+    assert to_picture(np.ones((2, 2), np.float32)).tolist() == [[128, 128], [128, 128]]
