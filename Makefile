@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint types check benchmarks clean help
+.PHONY: demo test browser lint types check benchmarks clean help
 
 help:            ## these lines
 	@grep -hE '^[a-z]+: .*##' Makefile | sed -E 's/:.*## /\t/'
@@ -29,6 +29,9 @@ demo: $(READY)   ## train on the embedded digits, evaluate, predict
 test: $(READY)   ## every test, one process for each core
 	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
+browser:         ## Chromium, which tests look at pages with; Debian, as root
+	apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null
+
 lint: $(READY)   ## style, with no change to the files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,6 +51,7 @@ benchmarks: $(READY)  ## run every benchmark (two hours); needs FIELDGUIDE_DATA 
 	$(BIN)/python benchmarks/finetuning.py
 	$(BIN)/python benchmarks/doctor.py
 	$(BIN)/python benchmarks/trust.py
+	$(BIN)/python benchmarks/explain.py
 	$(BIN)/python benchmarks/distillation.py
 	$(BIN)/python benchmarks/pretraining.py
 

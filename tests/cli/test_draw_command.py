@@ -16,7 +16,7 @@ def both(saved_guide, colours, tmp_path, monkeypatch):
     [
         ("filters", (1200, 620)),  # 32 filters, ten a row
         ("maps --node stem", (1200, 620)),
-        ("kernels", (720, 155)),
+        ("kernels", (1200, 870)),
         ("answer --class red", (1200, 216)),
     ],
 )

@@ -14,7 +14,7 @@ app.add_typer(draw, name="draw")
 if TYPE_CHECKING:
     from fieldguide.report.marks import Panel
 
-_MOST_PANELS, _COLUMNS = 80, 10
+_MOST_PANELS = 80
 
 GuidePath = Annotated[Path, typer.Argument(help="The guide.")]
 PhotoPath = Annotated[Path, typer.Argument(help="The photo.")]
@@ -81,7 +81,7 @@ def kernels(
         changed = [Panel(name, to_picture(apply_kernel(grey, kernel))) for name, kernel in KERNELS.items()]
         return [Panel("grey", grey), *changed]
 
-    _draw(output, panels)
+    _draw(output, panels, columns=3)
 
 
 @draw.command()
@@ -110,11 +110,11 @@ def answer(
     _write(output, picture)
 
 
-def _draw(target: Path, panels: "Callable[[], Sequence[Panel]]") -> None:
-    """Draw panels to a file, ten a row."""
+def _draw(target: Path, panels: "Callable[[], Sequence[Panel]]", *, columns: int = 10) -> None:
+    """Draw panels to a file."""
     from fieldguide.report.marks import draw_panels
 
-    _write(target, lambda: draw_panels([panels()], columns=_COLUMNS))
+    _write(target, lambda: draw_panels([panels()], columns=columns))
 
 
 def _write(target: Path, make: Callable[[], bytes]) -> None:
