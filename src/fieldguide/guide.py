@@ -176,7 +176,7 @@ class Guide:
             is_unknown = familiarity is not None and like < familiarity.threshold
             answer = Prediction(name, self.class_names, probs, like, is_unknown)
             if least is not None:
-                chosen = [name for name, share in answer.top(len(probs)) if share >= min(least, probs.max())]
+                chosen = [label for label, share in answer.top(len(probs)) if share >= min(least, probs.max())]
                 answer = replace(answer, classes=tuple(chosen))
             predictions.append(answer)
         return predictions
@@ -333,7 +333,7 @@ def load(path: str | Path, *, engine: str = "auto") -> Guide:
         if head.weight.ndim != 2 or not len(class_names) == len(head.weight) == head.bias.size:
             raise ValueError(f"{len(class_names)} classes, but a head of {head.weight.shape}")
         seen = tensors["training_photos"]
-        trust = trust_of(facts, tensors)
+        trust = trust_of(facts, tensors, head.weight.shape[1])
     except (KeyError, TypeError, ValueError) as error:
         raise GuideError(f"{source} is damaged: {type(error).__name__}: {error}") from error
     return Guide(Embedder(backbone, engine=engine), head, class_names, facts, seen, files.records, trust=trust)

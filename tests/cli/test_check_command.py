@@ -60,7 +60,7 @@ def test_training_leaves_out_what_a_person_has_left_in_the_list(run, faulty, tmp
         result.stderr
         == f"{fixes} lists them; edit it, and train with: fieldguide train {faulty} --exclude {fixes}\n"
     )
-    with fixes.open(encoding="utf-8", newline="") as file:
+    with fixes.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     suggested = {(row["path"], row["problem"]): row["suggested_action"] for row in rows}
     assert suggested["blue/was red.png", "wrong label"] == "exclude"

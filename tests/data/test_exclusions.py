@@ -27,6 +27,8 @@ def test_photos_with_a_row_that_says_exclude_are_left_out(colours, listed):
         "red/02.png,dark,keep,\r\n"
         "red/03.png,dark,,\r\n"
         "red/04.png,dark, Exclude ,\r\n"
+        "red/06.png,dark, ,\r\n"
+        ",dark,exclude,\r\n"
         "red/05.png,dark,keep,\r\nred/05.png,copies,exclude,\r\n"
     )
     everything = set(fg.open_images(colours).photo_names)
@@ -60,7 +62,8 @@ MISTAKES = {
     "path,suggested_action\nred/01.png,delete\n": "line 2 of .*fixes.csv says to 'delete' red/01.png; the "
     "actions are exclude and keep",
     "": "has the columns of an empty file, and none is 'path'",
-    b"\xff\xfe\x00": "the list .*fixes.csv can't be read: .*decode",
+    "path;problem\nred/01.png;x\n": "has the columns path;problem, and none is 'path'; separate them by commas; ",
+    b"\xff\xfe\x00": "the list .*fixes.csv can't be read: .*decode.*; expected a CSV file in UTF-8",
 }
 
 

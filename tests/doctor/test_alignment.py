@@ -8,15 +8,15 @@ from pictures import jpeg, scene
 from PIL import Image, ImageOps
 
 from fieldguide.doctor import alignment as module
-from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_fits
+from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_lays
 from fieldguide.doctor.copies import SAME_PICTURE
 from fieldguide.doctor.look import square
 
 
 def compared(ours: Image.Image, theirs: Image.Image) -> float:
     small, large = ([square(p.convert("L"), side) for p in (ours, theirs)] for side in (16, 48))
-    (fit,) = rough_fits(small[0][None], small[1][None])
-    return likeness(*large, fit)
+    (lay,) = rough_lays(np.stack(small), np.array([[0, 1]]))
+    return likeness(*large, lay)
 
 
 def cropped(picture: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
@@ -61,33 +61,35 @@ def test_nothing_is_like_an_empty_picture():
     assert compared(empty, scene(1)) == 0
 
 
-def test_the_rough_fit_says_how_thumbnails_lie():
+def test_the_rough_lay_says_how_thumbnails_lie():
     whole = scene(3)
     small = square(whole.convert("L"), 16)
     part = square(cropped(whole, 0.12, 0, 1, 0.94).convert("L"), 16)
-    fits = rough_fits(np.stack([small, small, part, small]), np.stack([small, small[:, ::-1], small, part]))
-    assert [fit.is_mirrored for fit in fits] == [False, True, False, False]
-    np.testing.assert_allclose([fit.likeness for fit in fits[:2]], 1, atol=1e-4)
-    np.testing.assert_allclose(fits[0].warp, [1, 0, 1, 0])
-    np.testing.assert_allclose(fits[2].warp, [0.88, 0.12, 0.94, -0.06])
-    np.testing.assert_allclose(fits[3].warp, [1 / 0.88, -0.12 / 0.88, 1 / 0.94, 0.06 / 0.94])
+    thumbnails = np.stack([small, small[:, ::-1], part])
+    lays = rough_lays(thumbnails, np.array([[0, 0], [0, 1], [2, 0], [0, 2]]))
+    assert [lay.is_mirrored for lay in lays] == [False, True, False, False]
+    np.testing.assert_allclose([lay.likeness for lay in lays[:2]], 1, atol=1e-4)
+    np.testing.assert_allclose(lays[0].warp, [1, 0, 1, 0])
+    np.testing.assert_allclose(lays[2].warp, [0.88, 0.12, 0.94, -0.06])
+    np.testing.assert_allclose(lays[3].warp, [1 / 0.88, -0.12 / 0.88, 1 / 0.94, 0.06 / 0.94])
 
 
 def test_many_pairs_are_compared_in_blocks(monkeypatch):
     pictures = np.stack([square(scene(seed).convert("L"), 16) for seed in range(10)])
-    whole = rough_fits(pictures[:-1], pictures[1:])
+    pairs = np.stack([np.arange(9), np.arange(1, 10)], axis=1)
+    whole = rough_lays(pictures, pairs)
     monkeypatch.setattr(module, "_PAIRS", 4)
-    parts = rough_fits(pictures[:-1], pictures[1:])
+    parts = rough_lays(pictures, pairs)
     np.testing.assert_allclose([f.likeness for f in whole], [f.likeness for f in parts], rtol=1e-5)
 
 
 def test_quickly_thumbnails_are_compared_as_they_lie_and_mirrored(monkeypatch):
     first, other = (square(scene(seed).convert("L"), 16) for seed in (1, 2))
-    ours, theirs = np.stack([first] * 3), np.stack([first, first[:, ::-1], other])
-    same, mirrored, different = likeness_as_they_lie(ours, theirs)
+    thumbnails, pairs = np.stack([first, first[:, ::-1], other]), np.array([[0, 0], [0, 1], [0, 2]])
+    same, mirrored, different = likeness_as_they_lie(thumbnails, pairs)
     np.testing.assert_allclose([same, mirrored], 1, atol=1e-5)
     as_they_lie = np.corrcoef(first.ravel(), other.ravel())[0, 1]
     turned = np.corrcoef(first.ravel(), other[:, ::-1].ravel())[0, 1]
     assert different == pytest.approx(max(as_they_lie, turned), abs=1e-5)
     monkeypatch.setattr(module, "_MANY_PAIRS", 2)
-    np.testing.assert_allclose(likeness_as_they_lie(ours, theirs), [same, mirrored, different], rtol=1e-5)
+    np.testing.assert_allclose(likeness_as_they_lie(thumbnails, pairs), [same, mirrored, different], rtol=1e-5)

@@ -41,14 +41,26 @@ def test_few_known_photos_are_compared_with_the_least_similar():
 
 def test_it_is_kept_in_a_guide_and_read_again():
     trust = Trust(learn_familiarity(features(20, seed=0)), np.array([0.5, 0.9], np.float32), 1.25)
-    again = trust_of({"trust": trust.to_facts()}, trust.to_tensors())
+    again = trust_of({"trust": trust.to_facts()}, trust.to_tensors(), 30)
     assert again is not None and again.temperature == 1.25
     assert again.familiarity.threshold == trust.familiarity.threshold
     assert (again.familiarity.known == trust.familiarity.known).all() and (again.of_truth == trust.of_truth).all()
-    assert trust_of({}, {}) is None, "guides made before"
+    assert trust_of({}, {}, 30) is None, "guides made before"
 
 
-def test_known_features_of_a_wrong_shape_are_refused():
+@pytest.mark.parametrize(
+    ("name", "shape"), [("known", (600,)), ("known", (20, 7)), ("known", (0, 30)), ("of_truth", (2, 2))]
+)
+def test_tensors_of_a_wrong_shape_are_refused(name, shape):
     trust = Trust(learn_familiarity(features(20, seed=0)), np.array([0.5], np.float32), 1.0)
-    with pytest.raises(ValueError, match=r"known features of shape \(600,\)"):
-        trust_of({"trust": trust.to_facts()}, {**trust.to_tensors(), "trust.known": np.zeros(600, np.float16)})
+    damaged = {**trust.to_tensors(), f"trust.{name}": np.zeros(shape, np.float16)}
+    with pytest.raises(
+        ValueError, match=r"known features of shape \(.*\), probabilities \(.*\); features have 30"
+    ):
+        trust_of({"trust": trust.to_facts()}, damaged, 30)
+
+
+def test_the_threshold_may_be_set_by_other_photos():
+    familiarity = learn_familiarity(features(500, seed=0), features(300, seed=1, centre=2), false_alarms=0.2)
+    others = familiarity.measure(features(300, seed=1, centre=2))
+    assert (others < familiarity.threshold).mean() == pytest.approx(0.2, abs=0.01)

@@ -56,7 +56,7 @@ def test_covering_what_counts_costs_more_than_covering_anything():
     right, wrong = (
         deletion_test(guide, [Marks("a", 1.0, picture, heat, "")]) for heat in (upper_left, 1 - upper_left)
     )
-    assert right.num_photos == 1 and right.marked > 0.2 > abs(wrong.marked)
+    assert right.num_photos == 1 and right.marked > 0.15 > abs(wrong.marked)
     assert right.marked > 2 * right.random
     assert deletion_test(guide, [Marks("a", 1.0, picture, upper_left, "")]) == right, "the same each time"
     (marks,) = Explainer(guide).explain(picture, ["a"])

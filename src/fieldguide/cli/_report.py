@@ -10,7 +10,7 @@ from fieldguide.cli._console import percent, print_table, terminal_width
 from fieldguide.evaluate import Evaluation
 
 if TYPE_CHECKING:
-    from fieldguide.weak_spots import Slice, Trial
+    from fieldguide.weak_spots import Slice, SpoiltTrial
 
 _MATRIX_CLASSES = 20  # more make a matrix nobody reads; the pairs most often confused stand in for it
 _CONFUSED_PAIRS = 15
@@ -57,7 +57,7 @@ def print_slices(slices: "Sequence[Slice]") -> None:
     print_table(("photos", "top-1", "95 % interval", "photos", ""), rows)
 
 
-def print_robustness(trials: "Sequence[Trial]") -> None:
+def print_robustness(trials: "Sequence[SpoiltTrial]") -> None:
     """Print accuracy on spoilt photos, a row for each way and a column for each strength."""
     if not trials:
         return

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fieldguide.cli._console import note, percent, print_json, print_skipped, print_table
+from fieldguide.cli._console import note, percent, print_json, print_skipped, print_table, printable
 
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
 
-_FINDINGS_TOLD = 3
+_FINDINGS_TOLD, _PHOTOS_TOLD = 3, 2
 
 
 def print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) -> None:
@@ -95,8 +95,8 @@ def _print_findings(findings: Sequence[Mapping[str, Any]], data: str) -> None:
     told = [finding for finding in findings if finding["kind"] != "damaged"][:_FINDINGS_TOLD]
     for finding in told:
         first = finding["cases"][0]
-        case = ": ".join(filter(None, (", ".join(first["photos"]), first["evidence"])))
-        note(f"{finding['severity']}: {finding['summary']}, such as {case}")
+        case = ": ".join(filter(None, (", ".join(first["photos"][:_PHOTOS_TOLD]), first["evidence"])))
+        note(printable(f"{finding['severity']}: {finding['summary']}, such as {case}"))
     if told:
         note(f"more, and with the evidence: fieldguide check {shlex.quote(data)}")
 

@@ -51,8 +51,14 @@ def check(
     from fieldguide.doctor.page import to_page
     from fieldguide.paths import check_place, written_whole
 
-    for place in filter(None, (html, fix_list)):
-        check_place(place)
+    for place, suffix in ((html, ".html"), (fix_list, ".csv")):
+        if place is not None:
+            if place.suffix.lower() != suffix or place.resolve() == Path(data).resolve():
+                # A photo or the set's own list, named here by mistake, would be lost.
+                raise typer.BadParameter(
+                    f"{place} is no place for the result; name a new file that ends in {suffix}"
+                )
+            check_place(place)
     start = time.perf_counter()
     with progress_bars() as on_progress:
         checkup = check_photos(
@@ -81,24 +87,24 @@ def check(
 
 
 def _print_checkup(checkup: "CheckUp", seconds: float) -> None:
+    from fieldguide.cli._console import printable
+
     names = checkup.images.photo_names
     print(f"{len(names)} photos of {len(checkup.images.class_names)} classes, looked at in {seconds:.1f} s")
     print()
     if not checkup.findings:
         print("nothing was found")
     for finding in checkup.findings:
-        print(f"{finding.kind.severity:<8}  {finding.summary}")
+        print(f"{finding.kind.severity:<8}  {finding.kind.title}: {printable(finding.summary)}")
         print(f"          {finding.kind.meaning}")
         for case in finding.cases[:_CASES_SHOWN]:
-            print(f"          {_case(case, names)}")
+            print(f"          {printable(_case(case, names))}")
         if len(finding.cases) > _CASES_SHOWN:
             print(f"          ... and {len(finding.cases) - _CASES_SHOWN} more")
         print()
 
 
 def _case(case: "Case", photo_names: Sequence[str]) -> str:
-    from fieldguide.cli._console import printable
-
-    shown = [printable(photo_names[photo]) for photo in case.photos[:_PHOTOS_SHOWN]]
+    shown = [photo_names[photo] for photo in case.photos[:_PHOTOS_SHOWN]]
     more = [f"{len(case.photos) - _PHOTOS_SHOWN} more"] if len(case.photos) > _PHOTOS_SHOWN else []
     return f"{', '.join(shown + more)}: {case.evidence}" if shown else case.evidence

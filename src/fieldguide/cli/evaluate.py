@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fieldguide.evaluate import Evaluation
     from fieldguide.guide import Guide
     from fieldguide.progress import Progress
-    from fieldguide.weak_spots import Slice, Trial
+    from fieldguide.weak_spots import Slice, SpoiltTrial
 
 
 @app.command()
@@ -57,12 +57,12 @@ def evaluate(
     from fieldguide.guide import Guide
 
     loaded = load_guides(guide, others, engine)
-    if output is not None:
-        _make_folder(output)
     if (slices or robustness) and not isinstance(loaded, Guide):
         raise typer.BadParameter("--slices and --robustness are of one guide; leave --with out")
+    if output is not None:
+        _make_folder(output)
     parts: list[Slice] = []
-    trials: list[Trial] = []
+    trials: list[SpoiltTrial] = []
     with progress_bars() as on_progress:
         evaluation = loaded.evaluate(
             data,
@@ -121,7 +121,7 @@ def _robustness(
     images: "ImageSet",
     photos: "npt.NDArray[np.bool_]",
     on_progress: "Progress",
-) -> "list[Trial]":
+) -> "list[SpoiltTrial]":
     import numpy as np
 
     from fieldguide.weak_spots import robustness

@@ -86,9 +86,8 @@ def explain(
     for each in marks:
         print(f"{printable(each.class_name)} {percent(each.probability)}{_where(each.heat)}")
     for example in found:
-        print(
-            f"like {printable(known.photo_names[example.index])} ({example.class_name}) by {example.likeness:.2f}"
-        )
+        name = known.photo_names[example.index]
+        print(printable(f"like {name} ({example.class_name}) by {example.likeness:.2f}"))
     if answer.is_unknown:
         note("unknown: it is like none of the photos that the guide learnt from")
     note(f"the picture: {target}")

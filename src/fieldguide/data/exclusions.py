@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -26,29 +26,36 @@ def read_exclusions(path: str | Path) -> set[str]:
         DataError: it can't be read, has no column ``path``, or an action is none.
     """
     file = expand(path)
+    excluded = set()
     try:
         reader = csv.DictReader(io.StringIO(file.read_text("utf-8-sig"), newline=""))
-        rows, columns = list(reader), reader.fieldnames or ()
+        _check_columns(file, reader.fieldnames or ())
+        for row in reader:
+            name = row[PATH] or ""
+            action = (row[ACTION] or "").strip().lower() or KEEP if ACTION in row else EXCLUDE
+            if action not in _ACTIONS:
+                raise DataError(
+                    f"line {reader.line_num} of {file} says to {action!r} {name}; the actions are "
+                    f"{' and '.join(_ACTIONS)}"
+                )
+            if name and action == EXCLUDE:
+                excluded.add(name)
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"the list {file} can't be read: {getattr(error, 'strerror', None) or error}") from error
-    if PATH not in columns:
-        raise DataError(
-            f"the list {file} has the columns {', '.join(columns) or 'of an empty file'}, and none is {PATH!r}; "
-            "`fieldguide check PHOTOS --fix-list FILE` writes such a list"
-        )
-    excluded = set()
-    for number, row in enumerate(rows, start=2):
-        action = (row[ACTION] or KEEP).strip().lower() if ACTION in row else EXCLUDE
-        if action not in _ACTIONS:
-            raise DataError(
-                f"line {number} of {file} says to {action!r} {row[PATH]}; the actions are {' and '.join(_ACTIONS)}"
-            )
-        if action == EXCLUDE:
-            excluded.add(row[PATH])
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"the list {file} can't be read: {reason}; expected a CSV file in UTF-8") from error
     return excluded
 
 
-def without(images: ImageSet, excluded: Collection[str], source: str | Path) -> ImageSet:
+def _check_columns(file: Path, columns: Sequence[str]) -> None:
+    if PATH not in columns:
+        separator = "; separate them by commas" if any(";" in column for column in columns) else ""
+        raise DataError(
+            f"the list {file} has the columns {', '.join(columns) or 'of an empty file'}, and none is {PATH!r}"
+            f"{separator}; `fieldguide check PHOTOS --fix-list FILE` writes such a list"
+        )
+
+
+def without(images: ImageSet, excluded: Set[str], source: str | Path) -> ImageSet:
     """Return a set without some photos; those that are no longer there are left out already.
 
     Args:
@@ -59,7 +66,7 @@ def without(images: ImageSet, excluded: Collection[str], source: str | Path) -> 
     Raises:
         DataError: none of the names is a photo of the set.
     """
-    is_excluded = np.isin(images.photo_names, list(excluded))
+    is_excluded = np.array([name in excluded for name in images.photo_names], np.bool_)
     if excluded and not is_excluded.any():
         first = min(excluded)
         hint = did_you_mean(first, images.photo_names) or f"; its photos are named like {images.photo_names[0]}"

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from fieldguide.data.image_set import UNSPLIT, ImageSet
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT, ImageSet
 
 HOLDOUT_FRACTION = 0.2
 
@@ -48,6 +48,19 @@ def hold_out(
     if pinned:
         held_out &= np.array([d not in pinned for d in digests])
     return held_out
+
+
+def is_used(images: ImageSet) -> npt.NDArray[np.bool_]:
+    """Say of each photo whether training uses it, to learn from or to judge by.
+
+    It uses the labelled ones; of a split set, those in ``train`` and in ``test`` or, without one, ``val``.
+    """
+    keep: npt.NDArray[np.bool_] = images.labels != NO_LABEL
+    if (images.parts == "test").any():
+        keep &= images.parts != "val"
+    if images.is_split:
+        keep &= images.parts != UNSPLIT
+    return keep
 
 
 def held_out_photos(

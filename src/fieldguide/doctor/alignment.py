@@ -24,7 +24,7 @@ _DAMPING = 1e-3
 
 
 @dataclass(frozen=True)
-class Fit:
+class Lay:
     """How one picture lies over another, roughly.
 
     Args:
@@ -39,41 +39,41 @@ class Fit:
     is_mirrored: bool
 
 
-def likeness_as_they_lie(ours: Greys, theirs: Greys) -> Floats:
+def likeness_as_they_lie(thumbnails: Greys, pairs: npt.NDArray[np.int64]) -> Floats:
     """Return how alike thumbnails are, or mirrored ones, whichever is more: correlations (P,), quickly.
 
     Args:
-        ours: (P, S, S) the one of each pair.
-        theirs: (P, S, S) the other.
+        thumbnails: (N, S, S).
+        pairs: (P, 2) of them.
     """
-    likeness = np.empty(len(ours), np.float32)
-    for start in range(0, len(ours), _MANY_PAIRS):
-        block = slice(start, start + _MANY_PAIRS)
+    found = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), _MANY_PAIRS):
+        ours, theirs = (thumbnails[pairs[start : start + _MANY_PAIRS, end]] for end in (0, 1))
         one, other, mirrored = (
-            _standardised(pictures.reshape(len(pictures), -1))
-            for pictures in (ours[block], theirs[block], theirs[block, :, ::-1])
+            _standardised(pictures.reshape(len(pictures), -1)) for pictures in (ours, theirs, theirs[:, :, ::-1])
         )
-        likeness[block] = np.maximum((one * other).mean(axis=1), (one * mirrored).mean(axis=1))
-    return likeness
+        found[start : start + len(ours)] = np.maximum((one * other).mean(axis=1), (one * mirrored).mean(axis=1))
+    return found
 
 
-def rough_fits(ours: Greys, theirs: Greys) -> list[Fit]:
+def rough_lays(thumbnails: Greys, pairs: npt.NDArray[np.int64]) -> list[Lay]:
     """Lay thumbnails over each other, each as a crop of the other, mirrored or not.
 
-    Returns the best fit of each pair.
-
     Args:
-        ours: (P, S, S) the one of each pair.
-        theirs: (P, S, S) the other.
+        thumbnails: (N, S, S).
+        pairs: (P, 2) of them.
+
+    Returns:
+        The best lay of each pair.
     """
-    fits: list[Fit] = []
-    for start in range(0, len(ours), _PAIRS):
-        block = slice(start, start + _PAIRS)
-        fits += _rough_fits(ours[block], theirs[block])
-    return fits
+    lays: list[Lay] = []
+    for start in range(0, len(pairs), _PAIRS):
+        ours, theirs = (thumbnails[pairs[start : start + _PAIRS, end]] for end in (0, 1))
+        lays += _rough_lays(ours, theirs)
+    return lays
 
 
-def _rough_fits(ours: Greys, theirs: Greys) -> list[Fit]:
+def _rough_lays(ours: Greys, theirs: Greys) -> list[Lay]:
     mirrored = theirs[:, :, ::-1]
     tried = [
         _by_crop(theirs, ours),  # ours shows a part of theirs
@@ -82,12 +82,12 @@ def _rough_fits(ours: Greys, theirs: Greys) -> list[Fit]:
         _by_crop(ours, mirrored),
     ]
     best = np.stack([likeness.max(axis=1) for likeness in tried]).argmax(axis=0)
-    fits = []
+    lays = []
     for pair, way in enumerate(best.tolist()):
         crop = int(tried[way][pair].argmax())
         warp = _WARPS[crop] if way < 2 else _inverse(_WARPS[crop])
-        fits.append(Fit(float(tried[way][pair, crop]), warp, way % 2 == 1))
-    return fits
+        lays.append(Lay(float(tried[way][pair, crop]), warp, way % 2 == 1))
+    return lays
 
 
 def _by_crop(wholes: Greys, parts: Greys) -> Floats:
@@ -126,17 +126,17 @@ def _standardised(pictures: npt.NDArray[np.generic]) -> Floats:
     return values
 
 
-def likeness(ours: Greys, theirs: Greys, fit: Fit) -> float:
+def likeness(ours: Greys, theirs: Greys, lay: Lay) -> float:
     """Return how alike two pictures are where they overlap, from 0 to 1 for the same: their correlation.
 
     Args:
         ours: (L, L).
         theirs: (L, L).
-        fit: how they lie, roughly; it is improved.
+        lay: how they lie, roughly; it is improved.
     """
     fixed, moving = (greys.astype(np.float32) / np.float32(255) for greys in (ours, theirs))
-    moving = np.ascontiguousarray(moving[:, ::-1]) if fit.is_mirrored else moving
-    warp = fit.warp
+    moving = np.ascontiguousarray(moving[:, ::-1]) if lay.is_mirrored else moving
+    warp = lay.warp
     for _ in range(_STEPS):
         score, step = _improve(fixed, moving, warp)
         if step is None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fieldguide.data import ImageSet, open_images
 from fieldguide.data.image_set import NO_LABEL
 from fieldguide.data.preprocess import Fit
-from fieldguide.data.splits import held_out_photos
+from fieldguide.data.splits import held_out_photos, is_used
 from fieldguide.doctor.copies import Groups, find_copies, identical_groups, joined, near_pairs
 from fieldguide.doctor.enough import find_too_few, find_uneven
 from fieldguide.doctor.files import find_damaged, find_hard_to_see, find_odd_files
@@ -90,26 +90,35 @@ def check(
     everything = open_images(data, data_root=data_root)
     images = everything.select(everything.labels != NO_LABEL)
     if not len(images):
-        raise DataError(f"{images.name} holds no photos in classes; there is nothing to check")
+        raise DataError(
+            f"{images.name} holds no photos in classes to check; put them into folders, one for each class"
+        )
     looks = look_at(images, on_progress)
     findings = [
-        *find_damaged(looks),
         *find_odd_files(looks, images.photo_names),
         *find_hard_to_see(looks),
         *find_uneven(images.labels, images.class_names),
     ]
-    usable = np.array([not look.reason for look in looks])
-    if not usable.any():
-        return CheckUp(images, tuple(worst_first(findings)))
+    if all(look.reason for look in looks):
+        return CheckUp(images, tuple(worst_first([*find_damaged(looks), *findings])))
     loaded = load_backbone(backbone, weights=weights, size_px=size_px, fit=fit)
     embedding = Embedder(loaded, engine=engine).embed(images, on_progress)
+    looks = _with_skipped(looks, embedding)
     held_out = held_out_photos(images, embedding.indices, embedding.digests)
-    curve = _curve(images, embedding, held_out, on_progress)
-    findings += _by_features(images, looks, embedding, held_out, on_progress)
-    findings += find_too_few(
-        images.labels[embedding.indices[~held_out]], images.class_names, curve, int(held_out.sum())
-    )
+    used = is_used(images)[embedding.indices]
+    curve = _curve(images, embedding, used & ~held_out, on_progress)
+    findings += find_damaged(looks)
+    findings += _by_features(images, looks, embedding, used & held_out, on_progress)
+    learnt = images.labels[embedding.indices[used & ~held_out]]
+    findings += find_too_few(learnt, images.class_names, curve, int((used & held_out).sum()))
     return CheckUp(images, tuple(worst_first(findings)), curve)
+
+
+def _with_skipped(looks: Sequence[Look], embedding: Embedding) -> list[Look]:
+    """Return the looks, with the reasons of photos that could be looked at but not be used."""
+    reasons = zip(embedding.skipped_indices, embedding.skipped, strict=True)
+    skipped = {index: Look(reason=photo.reason) for index, photo in reasons}
+    return [skipped.get(index, look) for index, look in enumerate(looks)]
 
 
 def _by_features(
@@ -120,25 +129,27 @@ def _by_features(
     on_progress: Progress,
 ) -> Iterator[Finding]:
     """Find what photos alike tell: copies, outliers, and labels that they contradict."""
-    photos, labels = embedding.indices, images.labels[embedding.indices]
+    photos, names = embedding.indices, images.class_names
     identical = identical_groups([look.digest for look in looks])
     near = []
     once = _first_of_each(identical, photos)
     if len(once) > 1:
         neighbours = find_neighbours(embedding.features[once], _NEIGHBOURS)
-        thumbnails = np.stack([looks[photo].thumbnail for photo in photos[once].tolist()])
-        near = near_pairs(images, thumbnails, photos[once], neighbours, on_progress)
+        near = near_pairs(images, looks, photos[once], neighbours, on_progress)
         yield from find_outliers(photos[once], neighbours)
     is_held_out = np.zeros(len(images), np.bool_)
     is_held_out[photos] = held_out
-    yield from find_copies(identical, near, images.labels, is_held_out, images.class_names)
-    if _can_be_asked(labels, len(images.class_names)):
-        groups = _numbers(joined([*identical, *near]), photos)
+    pixels = np.array([look.header.width * look.header.height if look.header else 0 for look in looks])
+    yield from find_copies(identical, near, images.labels, is_held_out, names, num_pixels=pixels)
+    groups = _numbers(joined([*identical, *near]), photos)
+    asked = _can_be_asked(images.labels[photos], len(names))
+    if len(np.unique(images.labels[photos[asked]])) > 1 and len(np.unique(groups[asked])) >= _LEAST_A_CLASS:
+        labels = images.labels[photos[asked]]
         probs = out_of_fold_probs(
-            embedding.features, labels, len(images.class_names), groups=groups, on_progress=on_progress
+            embedding.features[asked], labels, len(names), groups=groups[asked], on_progress=on_progress
         )
-        yield from find_wrong_labels(photos, probs, labels, images.class_names)
-        yield from find_alike_classes(probs, labels, images.class_names)
+        yield from find_wrong_labels(photos[asked], probs, labels, names)
+        yield from find_alike_classes(probs, labels, names)
 
 
 def _first_of_each(identical: Groups, photos: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -153,16 +164,17 @@ def _numbers(groups: Sequence[tuple[int, ...]], photos: npt.NDArray[np.int64]) -
     return np.array([first_of.get(photo, photo) for photo in photos.tolist()], np.int64)
 
 
-def _can_be_asked(labels: npt.NDArray[np.int64], num_classes: int) -> bool:
-    """Whether every class has photos enough to learn from some and ask about others."""
-    return num_classes > 1 and bool((np.bincount(labels, minlength=num_classes) >= _LEAST_A_CLASS).all())
+def _can_be_asked(labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.bool_]:
+    """Say of each photo whether its class has photos enough to learn from some and ask about others."""
+    enough: npt.NDArray[np.bool_] = np.bincount(labels, minlength=num_classes)[labels] >= _LEAST_A_CLASS
+    return enough
 
 
 def _curve(
-    images: ImageSet, embedding: Embedding, held_out: npt.NDArray[np.bool_], on_progress: Progress
+    images: ImageSet, embedding: Embedding, learnt: npt.NDArray[np.bool_], on_progress: Progress
 ) -> LearningCurve | None:
-    labels, num_classes = images.labels[embedding.indices[~held_out]], len(images.class_names)
+    labels, num_classes = images.labels[embedding.indices[learnt]], len(images.class_names)
     counts = np.bincount(labels, minlength=num_classes)
     if num_classes < 2 or counts.min() < 4 * _LEAST_A_CLASS:
         return None
-    return learning_curve(embedding.features[~held_out], labels, num_classes, on_progress=on_progress)
+    return learning_curve(embedding.features[learnt], labels, num_classes, on_progress=on_progress)

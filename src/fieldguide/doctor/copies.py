@@ -9,9 +9,9 @@ import numpy.typing as npt
 from fieldguide.data import ImageSet
 from fieldguide.data.decode import decode
 from fieldguide.data.image_set import NO_LABEL
-from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_fits
+from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_lays
 from fieldguide.doctor.finding import Case, Finding, found
-from fieldguide.doctor.look import LOOK_PX, square
+from fieldguide.doctor.look import LOOK_PX, THUMBNAIL_PX, Look, square
 from fieldguide.doctor.neighbours import Neighbours
 from fieldguide.progress import Progress, counted, silent
 
@@ -20,6 +20,7 @@ _CANDIDATE = 0.6  # cosine of the features of photos that may be copies
 _AT_ALL = 0.4  # correlation of their thumbnails, as they lie
 _PERHAPS = 0.8  # the same, as crops of each other
 _SQUARE_PX = 48
+_LEAST_PX = 32  # shorter side of pictures that are compared
 
 Thumbnails = npt.NDArray[np.uint8]
 Groups = list[tuple[int, ...]]
@@ -41,7 +42,7 @@ def identical_groups(digests: Sequence[bytes]) -> Groups:
 
 def near_pairs(
     images: ImageSet,
-    thumbnails: Thumbnails,
+    looks: Sequence[Look],
     photos: npt.NDArray[np.int64],
     neighbours: Neighbours,
     on_progress: Progress = silent,
@@ -50,24 +51,34 @@ def near_pairs(
 
     Args:
         images: the set.
-        thumbnails: (N, 16, 16) of the N photos that the neighbours are of.
-        photos: (N,) which of the set's photos these are.
-        neighbours: of these, by their features.
+        looks: at each of its photos.
+        photos: (N,) which of them the neighbours are of.
+        neighbours: of these N, by their features.
         on_progress: called as pairs are compared.
     """
-    rows, places = np.nonzero(neighbours.similarities >= _CANDIDATE)
+    thumbnails, shows_enough = _thumbnails([looks[photo] for photo in photos.tolist()])
+    rows, places = np.nonzero((neighbours.similarities >= _CANDIDATE) & shows_enough[:, None])
     ends = np.stack([rows, neighbours.indices[rows, places]], axis=1)
     candidates = np.unique(np.sort(ends, axis=1), axis=0)
-    alike = likeness_as_they_lie(thumbnails[candidates[:, 0]], thumbnails[candidates[:, 1]])
+    alike = likeness_as_they_lie(thumbnails, candidates)
     candidates = candidates[alike >= _AT_ALL]
-    fits = rough_fits(thumbnails[candidates[:, 0]], thumbnails[candidates[:, 1]])
+    lays = rough_lays(thumbnails, candidates)
     likely = [
-        (a, b, fit) for (a, b), fit in zip(candidates.tolist(), fits, strict=True) if fit.likeness >= _PERHAPS
+        (a, b, lay) for (a, b), lay in zip(candidates.tolist(), lays, strict=True) if lay.likeness >= _PERHAPS
     ]
     pictures = _Pictures(images, photos)
     compared = counted(likely, len(likely), "copies", on_progress)
-    same = [(a, b) for a, b, fit in compared if likeness(pictures.of(a), pictures.of(b), fit) >= SAME_PICTURE]
+    same = [(a, b) for a, b, lay in compared if likeness(pictures.of(a), pictures.of(b), lay) >= SAME_PICTURE]
     return [(int(photos[a]), int(photos[b])) for a, b in same]
+
+
+def _thumbnails(looks: Sequence[Look]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """Return thumbnails (N, 16, 16), and which pictures show enough to be told from others: digits don't."""
+    thumbnails = [
+        np.zeros((THUMBNAIL_PX,) * 2, np.uint8) if each.thumbnail is None else each.thumbnail for each in looks
+    ]
+    sides = [min(each.header.width, each.header.height) if each.header else 0 for each in looks]
+    return np.stack(thumbnails), np.array(sides) >= _LEAST_PX
 
 
 class _Pictures:
@@ -110,6 +121,8 @@ def find_copies(
     labels: npt.NDArray[np.int64],
     is_held_out: npt.NDArray[np.bool_],
     class_names: Sequence[str],
+    *,
+    num_pixels: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[Finding]:
     """Find what copies do to a set, the worst of each group: two labels, both sides of the split, or a waste.
 
@@ -119,10 +132,13 @@ def find_copies(
         labels: (N,) of all photos of the set, -1 where one has none.
         is_held_out: (N,).
         class_names: (K,).
+        num_pixels: (N,) of each photo, where that is known: of near-copies the largest is kept.
     """
+    size = np.zeros(len(labels), np.int64) if num_pixels is None else num_pixels
     cases: dict[str, list[Case]] = defaultdict(list)
     exact = {photo: number for number, group in enumerate(identical) for photo in group}
-    for group in joined([*identical, *near]):
+    for members in joined([*identical, *near]):
+        group = tuple(sorted(members, key=lambda photo: (-size[photo], photo)))
         same_file = len({exact.get(photo, ~photo) for photo in group}) == 1
         what = "identical" if same_file else "nearly the same"
         names = sorted({class_names[labels[photo]] for photo in group if labels[photo] != NO_LABEL})

@@ -132,7 +132,7 @@ def worst_first(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def to_dict(finding: Finding, photo_names: Sequence[str], *, at_most: int | None = None) -> dict[str, Any]:
-    """Return a finding as JSON holds it, with at most so many of its cases."""
+    """Return a finding as JSON holds it, with at most so many of its cases, and of each one's photos."""
     return {
         "kind": finding.kind.name,
         "severity": finding.kind.severity,
@@ -140,7 +140,7 @@ def to_dict(finding: Finding, photo_names: Sequence[str], *, at_most: int | None
         "meaning": finding.kind.meaning,
         "num_cases": len(finding.cases),
         "cases": [
-            {"photos": [photo_names[index] for index in case.photos], "evidence": case.evidence}
+            {"photos": [photo_names[index] for index in case.photos[:at_most]], "evidence": case.evidence}
             for case in finding.cases[:at_most]
         ],
     }

@@ -18,4 +18,4 @@ def to_csv(checkup: CheckUp) -> bytes:
             beside = f"; keep {names[case.photos[0]]}" if case.keeps_first else ""
             for photo in case.suspects:
                 writer.writerow((names[photo], finding.kind.name, finding.kind.action, case.evidence + beside))
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8-sig")  # by its mark spreadsheets know the encoding

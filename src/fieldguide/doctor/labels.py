@@ -43,7 +43,7 @@ def find_wrong_labels(
     ]
     share = len(cases) / max(1, len(labels))
     what = "1 label is" if len(cases) == 1 else f"{len(cases)} labels are"
-    yield from found("wrong label", cases, f"{what} likely wrong ({share:.1%} of all)")
+    yield from found("wrong label", cases, f"{what} likely wrong ({share:.1%} of {len(labels)})")
 
 
 def find_alike_classes(probs: Floats, labels: Labels, class_names: Sequence[str]) -> Iterator[Finding]:

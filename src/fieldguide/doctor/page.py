@@ -15,7 +15,7 @@ from fieldguide.report.templates import render
 
 _CASES = 24  # of each finding
 _PHOTOS = 4  # of each case
-_MOST_THUMBNAILS = 500  # of 4 to 8 kB each
+_MOST_CHARACTERS = 4_500_000  # of all thumbnails
 _THUMBNAIL_PX = 200
 _QUALITY = 70
 
@@ -67,17 +67,21 @@ def _case(case: Case, thumbnails: "_Thumbnails") -> dict[str, Any]:
 
 
 class _Thumbnails:
-    """Small pictures of photos, up to a number."""
+    """Small pictures of photos, as many as there is room for."""
 
     def __init__(self, images: ImageSet) -> None:
         self.images = images
         self._made: dict[int, str] = {}
+        self._room = _MOST_CHARACTERS
 
     def of(self, index: int) -> str:
-        """Return a JPEG file in base 64; "" of a photo that can't be used, or beyond the number."""
-        if index not in self._made and len(self._made) < _MOST_THUMBNAILS:
-            self._made[index] = self._make(index)
-        return self._made.get(index, "")
+        """Return a JPEG file in base 64; "" of a photo that can't be used, or that there is no room for."""
+        if index not in self._made:
+            made = self._make(index)
+            self._made[index] = made if len(made) <= self._room else ""
+        thumbnail = self._made[index] if len(self._made[index]) <= self._room else ""
+        self._room -= len(thumbnail)
+        return thumbnail
 
     def _make(self, index: int) -> str:
         try:

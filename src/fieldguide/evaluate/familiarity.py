@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 NEIGHBOURS = 5
-_ROWS = 4096  # at a time: memory stays flat
+_ROWS = 1024  # at a time
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Familiarity:
     """Known photos, and how like them a photo must be.
 
     The measure is the cosine with the fifth most similar known feature (Sun et al., 2022,
-    https://arxiv.org/abs/2204.06507, section 3); benchmarks/unknown.py holds it against others.
+    https://arxiv.org/abs/2204.06507, section 3); benchmarks/trust.py holds it against others.
 
     Args:
         known: (M, D) float16 features of photos that were learnt from, of length 1.
@@ -29,15 +29,25 @@ class Familiarity:
         return _measure(features, self.known, NEIGHBOURS)
 
 
-def learn_familiarity(features: npt.NDArray[np.floating], *, false_alarms: float = 0.05) -> Familiarity:
+def learn_familiarity(
+    features: npt.NDArray[np.floating],
+    others: npt.NDArray[np.floating] | None = None,
+    *,
+    false_alarms: float = 0.05,
+) -> Familiarity:
     """Learn what known photos are like.
 
     Args:
-        features: (M, D) of known photos.
+        features: (M, D) of known photos, M at least 1.
+        others: (Q, D) of photos that show the same, to set the threshold by; by default the known ones, each
+            compared with the others.
         false_alarms: share of photos like these that shall count as unknown.
     """
     known = _unit(features).astype(np.float16)
-    own = _measure(known, known, NEIGHBOURS + 1)  # the most similar one is the photo itself
+    if others is None or not len(others):
+        own = _measure(known, known, NEIGHBOURS + 1)  # the most similar one is the photo itself
+    else:
+        own = _measure(others, known, NEIGHBOURS)
     return Familiarity(known, float(np.quantile(own, false_alarms)))
 
 

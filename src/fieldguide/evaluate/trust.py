@@ -40,8 +40,8 @@ class Trust:
         return {_KNOWN: self.familiarity.known, _OF_TRUTH: self.of_truth}
 
 
-def trust_of(facts: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> Trust | None:
-    """Read it from a guide's files; None of a guide that has none.
+def trust_of(facts: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]], width: int) -> Trust | None:
+    """Read it from a guide's files, whose features have that width; None of a guide that has none.
 
     Raises:
         KeyError, TypeError, ValueError: these are damaged.
@@ -50,6 +50,9 @@ def trust_of(facts: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) 
         return None
     own = facts["trust"]
     familiarity = Familiarity(tensors[_KNOWN], float(own["unknown_below"]))
-    if familiarity.known.ndim != 2:
-        raise ValueError(f"known features of shape {familiarity.known.shape}")
-    return Trust(familiarity, tensors[_OF_TRUTH], float(own["temperature"]))
+    known, of_truth = familiarity.known, tensors[_OF_TRUTH]
+    if known.ndim != 2 or not len(known) or known.shape[1] != width or of_truth.ndim != 1:
+        raise ValueError(
+            f"known features of shape {known.shape}, probabilities {of_truth.shape}; features have {width}"
+        )
+    return Trust(familiarity, of_truth, float(own["temperature"]))

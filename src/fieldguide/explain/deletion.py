@@ -41,7 +41,7 @@ def deletion_test(guide: Guide, marks: Sequence[Marks], *, seed: int = 0) -> Del
     chance = np.random.default_rng(seed)
     pictures: list[npt.NDArray[np.uint8]] = []
     for each in marks:
-        covered = each.heat >= np.quantile(each.heat, 1 - COVERED)
+        covered = _hottest(each.heat)
         moves = chance.integers(0, len(each.heat), (_DRAWS, 2)).tolist()
         regions = [covered, *(np.roll(covered, move, axis=(0, 1)) for move in moves)]
         pictures += [each.picture, *(_cover(each.picture, region) for region in regions)]
@@ -49,6 +49,14 @@ def deletion_test(guide: Guide, marks: Sequence[Marks], *, seed: int = 0) -> Del
     probs = _probabilities(guide, pictures, names).reshape(len(marks), _DRAWS + 2)
     lost = probs[:, :1] - probs[:, 1:]
     return DeletionTest(float(lost[:, 0].mean()), float(lost[:, 1:].mean()), len(marks))
+
+
+def _hottest(heat: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Return the fifth of the places (S, S) that is hottest; fewer, where fewer are hot at all."""
+    count = round(COVERED * heat.size)
+    hottest = np.zeros(heat.size, np.bool_)
+    hottest[np.argpartition(-heat.ravel(), count)[:count]] = True
+    return hottest.reshape(heat.shape) & (heat > 0)
 
 
 def _cover(picture: npt.NDArray[np.uint8], region: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:

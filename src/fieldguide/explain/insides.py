@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fieldguide.data import Photo
-from fieldguide.errors import UnknownNameError
+from fieldguide.errors import GuideError, PhotoError, UnknownNameError
 from fieldguide.feature_maps import features
 from fieldguide.guide import Guide
 
@@ -32,12 +32,14 @@ def first_filters(guide: Guide) -> Floats:
     """Return the filters of the first convolution, (filters, channels, height, width).
 
     Raises:
-        UnknownNameError: the network has no convolution.
+        GuideError: the network has no convolution.
     """
     convolutions = (m for m in guide.backbone.build().modules() if isinstance(m, nn.Conv2d))
     first = next(convolutions, None)
     if first is None:
-        raise UnknownNameError(f"{guide.backbone.name} has no convolution, and so no filters")
+        raise GuideError(
+            f"{guide.backbone.name} has no convolution, and so no filters; try a guide of another network"
+        )
     filters: Floats = first.weight.detach().numpy()
     return filters
 
@@ -64,7 +66,8 @@ def node_maps(guide: Guide, photo: Photo, node: str) -> Floats:
         (maps,) = inside.as_maps()(images).values()
     if maps.ndim != 4:
         raise UnknownNameError(
-            f"the node {node!r} gives {tuple(maps.shape[1:])}, and no map; `fieldguide nodes NAME` lists them"
+            f"the node {node!r} gives {tuple(maps.shape[1:])}, and no map; "
+            f"`fieldguide nodes {guide.backbone.name}` lists them"
         )
     found: Floats = maps[0].numpy()
     return found
@@ -79,7 +82,15 @@ def apply_kernel(picture: npt.NDArray[np.uint8], kernel: Floats) -> Floats:
 
     Returns:
         (H - k + 1, W - k + 1): a 3x3 kernel makes 26x26 of 28x28.
+
+    Raises:
+        PhotoError: the picture is smaller than the kernel.
     """
+    if min(picture.shape) < len(kernel):
+        size = f"{picture.shape[1]} x {picture.shape[0]}"
+        raise PhotoError(
+            f"{size} px, and a kernel of {len(kernel)} x {len(kernel)} needs as many; try another photo"
+        )
     slid = F.conv2d(torch.from_numpy(picture.astype(np.float32))[None, None], torch.from_numpy(kernel)[None, None])
     result: Floats = slid[0, 0].numpy()
     return result

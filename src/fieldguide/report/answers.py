@@ -35,7 +35,7 @@ def draw_answer(
         colours = [_ORANGE if k == label else _BLUE for k in order]
         axes.barh(rows, values, color=colours)
         axes.set_title(title, loc="left", fontsize=11)
-        axes.set_yticks(rows, names)
+        axes.set_yticks(rows, names, parse_math=False)
         axes.spines[["top", "right"]].set_visible(False)
         for row, value in zip(rows, values, strict=True):
             axes.text(value, row, f" {value:.3g}", va="center", ha="left" if value >= 0 else "right", fontsize=8)

@@ -46,7 +46,7 @@ def draw_panels(rows: Sequence[Sequence[Panel]], *, columns: int = 5) -> bytes:
             axes.set_axis_off()
         for panel, axes in zip(line, axes_of_line, strict=False):
             axes.imshow(_overlaid(panel), interpolation="antialiased")
-            axes.set_title(panel.title, fontsize=9, wrap=True)
+            axes.set_title(panel.title, fontsize=9, wrap=True, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -93,8 +93,11 @@ def _make_guide(
             return _frozen_guide(job, photos, training, records, on_progress)
     images = photos.images
     embedder = Embedder(to_backbone(network.body, run.plan), engine=job.engine)
-    known, known_labels = _known_features(photos.labelled, embedder, on_progress)
-    head, trust = learn_trust(to_head(network), known, known_labels, on_validation, asked_labels)
+    known, known_labels = _some_features(photos.labelled, embedder, on_progress)
+    others = _some_features(photos.validation, embedder, on_progress)[0] if photos.validation else None
+    head, trust = learn_trust(
+        to_head(network), known, known_labels, on_validation, asked_labels, asked_features=others
+    )
     guide = Guide(embedder, head, images.class_names, seen=photos.seen, trust=trust)
     embedding = guide.embedder.embed(photos.held_out, on_progress, strict=job.strict)
     wanted = np.ones(len(embedding.digests), np.bool_)
@@ -126,12 +129,12 @@ def _make_guide(
     return replace(guide, facts=facts, records=records, evaluation=evaluation)
 
 
-def _known_features(
-    learnt: Pictures, embedder: Embedder, on_progress: Progress
+def _some_features(
+    pictures: Pictures, embedder: Embedder, on_progress: Progress
 ) -> tuple[Features, npt.NDArray[np.int64]]:
-    """Return features and labels of some of the photos learnt from."""
-    rows = learnt.indices[known_photos(learnt.labels, len(learnt.images.class_names))]
-    chosen = learnt.images.select(np.isin(np.arange(len(learnt.images)), rows))
+    """Return features and labels of some of the photos, as many of each class."""
+    rows = pictures.indices[known_photos(pictures.labels)]
+    chosen = pictures.images.select(np.isin(np.arange(len(pictures.images)), rows))
     embedding = embedder.embed(chosen, on_progress)
     return embedding.features, chosen.labels[embedding.indices]
 

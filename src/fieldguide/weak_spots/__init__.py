@@ -1,6 +1,6 @@
 """Where a guide is weak: on photos of some kind, or on photos that are spoilt."""
 
-from fieldguide.weak_spots.robustness import Trial, robustness
+from fieldguide.weak_spots.robustness import SpoiltTrial, robustness
 from fieldguide.weak_spots.slices import Slice, slices
 
-__all__ = ["Slice", "Trial", "robustness", "slices"]
+__all__ = ["Slice", "SpoiltTrial", "robustness", "slices"]

@@ -48,7 +48,7 @@ def slices(answers: Answers, looks: Sequence[Look]) -> list[Slice]:
         if (answers.labels == k).any()
     ]
     for measure, values in _measures(looks).items():
-        found += _by_size(measure, values, right)
+        found += _in_thirds(measure, values, right)
     return found
 
 
@@ -63,9 +63,11 @@ def _measures(looks: Sequence[Look]) -> dict[str, npt.NDArray[np.float64]]:
     }
 
 
-def _by_size(measure: str, values: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> Iterator[Slice]:
-    """Yield the slices of a measure; none where all photos have the same."""
+def _in_thirds(measure: str, values: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> Iterator[Slice]:
+    """Yield the slices of a measure; none where nearly all photos have the same."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _PARTS + 1)))
+    if len(edges) < 3:
+        return
     for number, (low, high) in enumerate(pairwise(edges.tolist())):
         is_last = number == len(edges) - 2
         inside = (values >= low) & ((values <= high) if is_last else (values < high))

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -75,6 +76,8 @@ def _check_columns(path: Path, columns: Iterable[str]) -> None:
 
 def _image_set(path: Path, rows: Iterable[Row]) -> ImageSet:
     files: list[str] = []
+    photo_names: list[str] = []
+    times: Counter[str] = Counter()
     labels: list[str] = []
     parts: list[str] = []
     for place, file, label, split in rows:
@@ -86,6 +89,8 @@ def _image_set(path: Path, rows: Iterable[Row]) -> ImageSet:
             allowed = ", ".join(PART_OF_FOLDER)
             raise DataError(f"{path} {place}: split is {split!r}; it must be empty or one of {allowed}")
         files.append(file)
+        times[file] += 1
+        photo_names.append(readable(file) if times[file] == 1 else f"{readable(file)} ({place})")
         labels.append(class_name(label.strip()))
         parts.append(PART_OF_FOLDER[word] if word else UNSPLIT)
     if not files:
@@ -96,7 +101,7 @@ def _image_set(path: Path, rows: Iterable[Row]) -> ImageSet:
     return ImageSet(
         name=str(path),
         class_names=tuple(names),
-        photo_names=[readable(f) for f in files],
+        photo_names=photo_names,
         labels=np.array([index[n] for n in labels], np.int64),
         parts=np.array(parts, dtype="<U5"),
         read=lambda i: read_photo(os.path.join(root, files[i])),  # noqa: PTH118 - called once a photo

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.data import ImageSet
-from fieldguide.data.image_set import NO_LABEL, UNSPLIT, SkippedPhoto, first_reasons
+from fieldguide.data.image_set import SkippedPhoto, first_reasons
 from fieldguide.data.layout import EXPECTED
+from fieldguide.data.splits import is_used
 from fieldguide.errors import DataError, PhotoError
 
 _MIN_PHOTOS = 2  # per class
@@ -17,16 +18,6 @@ _FEW_PHOTOS = 5  # of a class, to look at them all beforehand
 def used_photos(images: ImageSet) -> ImageSet:
     """Return the labelled photos; of a split set, those in ``train`` and in ``test`` or, without one, ``val``."""
     return images.select(is_used(images))
-
-
-def is_used(images: ImageSet) -> npt.NDArray[np.bool_]:
-    """Say of each photo whether it is one of :func:`used_photos`."""
-    keep: npt.NDArray[np.bool_] = images.labels != NO_LABEL
-    if (images.parts == "test").any():
-        keep &= images.parts != "val"
-    if images.is_split:
-        keep &= images.parts != UNSPLIT
-    return keep
 
 
 def check_classes(images: ImageSet) -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fieldguide.data import ImageSet, Preprocess, SkippedPhoto
 from fieldguide.data.image_set import NO_LABEL, UNSPLIT, digest_prefixes, first_reasons
-from fieldguide.data.splits import held_out_photos, hold_out
+from fieldguide.data.splits import held_out_photos, hold_out, is_used
 from fieldguide.errors import DataError
 from fieldguide.progress import Progress, silent
 from fieldguide.training.photos.augment import picture_size
@@ -17,7 +17,6 @@ from fieldguide.training.photos.head_photos import (
     check_classes,
     check_readable,
     check_usable,
-    is_used,
 )
 from fieldguide.training.photos.pictures import Pictures, load_pictures
 from fieldguide.training.recipe import Recipe
