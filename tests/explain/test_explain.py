@@ -69,7 +69,8 @@ def test_examples_are_known_photos_the_most_alike_first(colour_guide, colours):
     assert [e.class_name for e in examples] == ["green"] * 4
     likeness = [e.likeness for e in examples]
     assert likeness == sorted(likeness, reverse=True) and likeness[0] <= 1.001
-    assert "green/04.png" not in [images.photo_names[e.index] for e in examples], "not the photo itself"
+    assert "green/04.png" not in [e.name for e in examples], "not the photo itself"
+    assert all(e.name.startswith("green/") and e.picture.shape == (224, 224, 3) for e in examples)
 
 
 def test_examples_of_photos_that_were_not_learnt_from_are_refused(colour_guide, colours, image_folder):

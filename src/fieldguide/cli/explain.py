@@ -1,7 +1,8 @@
 """``fieldguide explain``."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,9 @@ from fieldguide.cli._options import AsJson, DataRoot, EngineName
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from fieldguide.explain import Marks
+    from fieldguide.explain.examples import Example
 
 
 @app.command()
@@ -36,13 +40,12 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Show by which marks in a photo a guide knows what it shows."""
-    from fieldguide.cli._console import note, percent, print_json, printable, progress_bars
+    from fieldguide.cli._console import note, print_json, progress_bars
     from fieldguide.data import open_images, open_photos
     from fieldguide.explain import Explainer
     from fieldguide.explain.examples import nearest_examples
     from fieldguide.guide import load
     from fieldguide.paths import check_place, written_whole
-    from fieldguide.report.marks import Panel, draw_panels
 
     target = output or Path(f"{Path(photo).stem}-explained.png")
     if target.suffix.lower() != ".png":
@@ -52,45 +55,49 @@ def explain(
     if unknown:
         raise typer.BadParameter(f"--class {unknown[0]}: the guide knows {', '.join(loaded.class_names)}")
     check_place(target)
-    answer = loaded.predict(photo)
-    shown = list(dict.fromkeys([answer.label, *(classes or ())]))
-    one = open_photos([photo])
-    marks = Explainer(loaded).explain(one.read(0), shown)
-    panels = [Panel("what the network sees", marks[0].picture)]
-    panels += [Panel(f"{m.class_name}: {percent(m.probability)}", m.picture, m.heat) for m in marks]
-    rows, found = [panels], []
+    answer, one = loaded.predict(photo), open_photos([photo])
+    marks = Explainer(loaded).explain(one.read(0), list(dict.fromkeys([answer.label, *(classes or ())])))
+    found: list[Example] = []
     if examples is not None:
         known = open_images(examples, data_root=data_root)
         with progress_bars() as on_progress:
             found = nearest_examples(loaded, one, known, on_progress=on_progress)
-        preprocess = loaded.backbone.preprocess
-        rows.append(
-            [Panel(f"{e.class_name}, like it by {e.likeness:.2f}", preprocess(known.read(e.index))) for e in found]
-        )
     with written_whole(target) as draft:
-        draft.write_bytes(draw_panels(rows))
+        draft.write_bytes(_draw(marks, found))
     if as_json:
-        print_json(
-            {
-                "photo": photo,
-                "picture": str(target),
-                "unknown": answer.is_unknown,
-                "classes": [{"class": m.class_name, "probability": m.probability} for m in marks],
-                "examples": [
-                    {"photo": known.photo_names[e.index], "class": e.class_name, "likeness": e.likeness}
-                    for e in found
-                ],
-            }
-        )
+        print_json({"photo": photo, "picture": str(target), "unknown": answer.is_unknown, **_facts(marks, found)})
         return
-    for each in marks:
-        print(f"{printable(each.class_name)} {percent(each.probability)}{_where(each.heat)}")
-    for example in found:
-        name = known.photo_names[example.index]
-        print(printable(f"like {name} ({example.class_name}) by {example.likeness:.2f}"))
+    _print(marks, found)
     if answer.is_unknown:
         note("unknown: it is like none of the photos that the guide learnt from")
     note(f"the picture: {target}")
+
+
+def _draw(marks: "Sequence[Marks]", examples: "Sequence[Example]") -> bytes:
+    from fieldguide.cli._console import percent
+    from fieldguide.report.marks import Panel, draw_panels
+
+    panels = [Panel(f"{m.class_name}: {percent(m.probability)}", m.picture, m.heat) for m in marks]
+    beside = [Panel(f"{e.class_name}, like it by {e.likeness:.2f}", e.picture) for e in examples]
+    rows = [[Panel("what the network sees", marks[0].picture), *panels], beside]
+    return draw_panels([row for row in rows if row])
+
+
+def _facts(marks: "Sequence[Marks]", examples: "Sequence[Example]") -> dict[str, Any]:
+    return {
+        "layer": marks[0].layer,
+        "classes": [{"class": m.class_name, "probability": m.probability} for m in marks],
+        "examples": [{"photo": e.name, "class": e.class_name, "likeness": e.likeness} for e in examples],
+    }
+
+
+def _print(marks: "Sequence[Marks]", examples: "Sequence[Example]") -> None:
+    from fieldguide.cli._console import percent, printable
+
+    for each in marks:
+        print(f"{printable(each.class_name)} {percent(each.probability)}{_where(each.heat)}")
+    for example in examples:
+        print(printable(f"like {example.name} ({example.class_name}) by {example.likeness:.2f}"))
 
 
 def _where(heat: "npt.NDArray[np.float32]") -> str:

@@ -7,9 +7,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-_DIMS = (
-    128  # principal components that features are reduced to: neighbours stay, products take a tenth of the time
-)
+_DIMS = 128  # principal components: neighbours stay, and products take a tenth of the time
 _FIT_ON = 20_000  # photos that these are found by
 _EXACT_UP_TO = 20_000  # photos; more take an index, or time would grow with their square
 _ROWS = 2048  # at a time

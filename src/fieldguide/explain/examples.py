@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from fieldguide.data import ImageSet
 from fieldguide.data.image_set import NO_LABEL, digest_prefixes
@@ -16,14 +17,16 @@ class Example:
     """A known photo.
 
     Args:
-        index: which of the set's photos it is.
+        name: of the photo in its set.
         class_name: it lies in.
         likeness: cosine of its features with those of the photo.
+        picture: (S, S, C) uint8, as the network sees it.
     """
 
-    index: int
+    name: str
     class_name: str
     likeness: float
+    picture: npt.NDArray[np.uint8]
 
 
 def nearest_examples(
@@ -58,7 +61,8 @@ def nearest_examples(
     likeness = features @ query / np.maximum(lengths, np.finfo(np.float32).tiny)
     best = np.argsort(-likeness, kind="stable")[:count]
     photos = embedding.indices[rows[best]].tolist()
+    see = guide.backbone.preprocess
     return [
-        Example(index, known.class_names[known.labels[index]], float(like))
-        for index, like in zip(photos, likeness[best], strict=True)
+        Example(known.photo_names[index], known.class_names[known.labels[index]], like, see(known.read(index)))
+        for index, like in zip(photos, likeness[best].tolist(), strict=True)
     ]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.data.image_set import NO_LABEL
-from fieldguide.embed import Embedder
+from fieldguide.embed import Embedder, Embedding
 from fieldguide.embed.cache import Features
 from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
@@ -91,14 +91,7 @@ def _make_guide(
                 subject="The fine-tuned network",
             )
             return _frozen_guide(job, photos, training, records, on_progress)
-    images = photos.images
-    embedder = Embedder(to_backbone(network.body, run.plan), engine=job.engine)
-    known, known_labels = _some_features(photos.labelled, embedder, on_progress)
-    others = _some_features(photos.validation, embedder, on_progress)[0] if photos.validation else None
-    head, trust = learn_trust(
-        to_head(network), known, known_labels, on_validation, asked_labels, asked_features=others
-    )
-    guide = Guide(embedder, head, images.class_names, seen=photos.seen, trust=trust)
+    guide = _answering_guide(run, network, on_validation, asked_labels, on_progress)
     embedding = guide.embedder.embed(photos.held_out, on_progress, strict=job.strict)
     wanted = np.ones(len(embedding.digests), np.bool_)
     evaluation = guide.judge(photos.held_out, photos.held_out.labels, embedding, wanted)
@@ -110,23 +103,47 @@ def _make_guide(
         from_nothing=comparison is None,
         recipe=job.settings(),
     )
-    seen_labels, held_out_labels = photos.seen_labels, photos.held_out.labels[embedding.indices]
     facts = {
         **origin(),
         "training": training,
-        "data": data_facts(
-            photos.everything,
-            images,
-            digests=photos.seen_digests + embedding.digests,
-            labels=np.concatenate([seen_labels, held_out_labels]),
-            held_out=np.arange(len(seen_labels) + len(held_out_labels)) >= len(seen_labels),
-            skipped=photos.skipped + embedding.skipped,
-            num_judged_by=len(photos.val_part.images) if photos.val_part else 0,
-        ),
+        "data": _data_facts(photos, embedding),
         "metrics": summary(evaluation),
     }
     records |= evaluation.files() if evaluation else {}
     return replace(guide, facts=facts, records=records, evaluation=evaluation)
+
+
+def _answering_guide(
+    run: Run,
+    network: Classifier,
+    on_validation: npt.NDArray[np.float32],
+    asked_labels: npt.NDArray[np.int64],
+    on_progress: Progress,
+) -> Guide:
+    """Return the network as a guide that answers, and knows how far its answers go."""
+    photos = run.photos
+    embedder = Embedder(to_backbone(network.body, run.plan), engine=run.job.engine)
+    known, known_labels = _some_features(photos.labelled, embedder, on_progress)
+    others = _some_features(photos.validation, embedder, on_progress)[0] if photos.validation else None
+    head, trust = learn_trust(
+        to_head(network), known, known_labels, on_validation, asked_labels, asked_features=others
+    )
+    return Guide(embedder, head, photos.images.class_names, seen=photos.seen, trust=trust)
+
+
+def _data_facts(photos: LessonPhotos, held_out: Embedding) -> dict[str, Any]:
+    """Return what a guide says of its photos; ``held_out`` is of those that it was not trained on."""
+    seen_labels, held_out_labels = photos.seen_labels, photos.held_out.labels[held_out.indices]
+    labels = np.concatenate([seen_labels, held_out_labels])
+    return data_facts(
+        photos.everything,
+        photos.images,
+        digests=photos.seen_digests + held_out.digests,
+        labels=labels,
+        held_out=np.arange(len(labels)) >= len(seen_labels),
+        skipped=photos.skipped + held_out.skipped,
+        num_judged_by=len(photos.val_part.images) if photos.val_part else 0,
+    )
 
 
 def _some_features(
