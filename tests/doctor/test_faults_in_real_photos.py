@@ -13,13 +13,13 @@ def test_faults_in_flowers_are_found(photos, tmp_path):
     folder = tmp_path / "flowers"
     names = []
     for label in ("daisy", "roses", "sunflowers"):
-        for path in sorted((photos / "flowers" / "train" / label).iterdir())[:60]:
+        for path in sorted((photos / "flowers" / "train" / label).iterdir())[:120]:
             names.append(f"{label}/{path.name}")
             (folder / label).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / label / path.name)
     chance.shuffle(names)
     flipped, mirrored, cropped = set(), set(), set()
-    for name in names[:8]:
+    for name in names[:18]:
         label, file = name.split("/")
         wrong = f"{'roses' if label == 'daisy' else 'daisy'}/{file}"
         (folder / name).rename(folder / wrong)
@@ -39,4 +39,4 @@ def test_faults_in_flowers_are_found(photos, tmp_path):
     copies = [*cases.get("near-copies", ()), *cases.get("leak", ())]
     assert {frozenset(shown[photo] for photo in case.photos) for case in copies} == mirrored | cropped
     suspected = {shown[case.photos[0]] for case in cases["wrong label"]}
-    assert len(suspected & flipped) >= 6 and len(suspected - flipped) <= len(flipped)
+    assert len(suspected & flipped) >= 0.7 * len(flipped) and len(suspected - flipped) <= len(flipped)
