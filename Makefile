@@ -22,7 +22,7 @@ demo: $(READY)   ## train on the embedded digits, evaluate, predict
 	$(BIN)/fieldguide sample digits demo/digits
 	$(BIN)/fieldguide train demo/digits -o demo/digits.guide
 	$(BIN)/fieldguide evaluate demo/digits.guide demo/digits
-	$(BIN)/fieldguide predict demo/digits.guide demo/digits/3/00003.png demo/digits/8/00008.png demo/digits/9/00009.png --top 3
+	$(BIN)/fieldguide predict demo/digits.guide demo/digits/3/00003.png demo/digits/8/00008.png demo/digits/9/00039.png --top 3
 	@echo "The guide is at $(CURDIR)/demo/digits.guide"
 	@echo "For photos of your own: . $(VENV)/bin/activate, then: fieldguide train FOLDER"
 

@@ -25,6 +25,7 @@ def test_photos_with_a_row_that_says_exclude_are_left_out(colours, listed):
         "path,problem,suggested_action,evidence\r\n"
         "red/01.png,copies,exclude,identical\r\n"
         "red/02.png,dark,keep,\r\n"
+        "red/07.png,wrong label,look,\r\n"
         "red/03.png,dark,,\r\n"
         "red/04.png,dark, Exclude ,\r\n"
         "red/06.png,dark, ,\r\n"
@@ -60,7 +61,7 @@ MISTAKES = {
     "photo,why\nred/01.png,x\n": r"has the columns photo, why, and none is 'path'; `fieldguide check PHOTOS "
     "--fix-list FILE` writes",
     "path,suggested_action\nred/01.png,delete\n": "line 2 of .*fixes.csv says to 'delete' red/01.png; the "
-    "actions are exclude and keep",
+    "actions are exclude, look, keep",
     "": "has the columns of an empty file, and none is 'path'",
     "path;problem\nred/01.png;x\n": "has the columns path;problem, and none is 'path'; separate them by commas; ",
     b"\xff\xfe\x00": "the list .*fixes.csv can't be read: .*decode.*; expected a CSV file in UTF-8",

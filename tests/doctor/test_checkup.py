@@ -31,7 +31,7 @@ def test_a_small_class_does_not_keep_others_from_being_asked(image_folder):
     wrong = next(folder.glob("red/*.png"))
     wrong.rename(folder / "blue" / "was red.png")
     finding = kinds(fg.check(folder))["wrong label"]
-    assert len(finding.cases) == 1 and finding.summary == "1 label is likely wrong (2.5% of 40)"
+    assert len(finding.cases) == 1 and finding.summary == "1 label is contradicted by other photos (2.5% of 40)"
 
 
 def test_photos_that_are_all_one_picture_are_one_finding(scenes):

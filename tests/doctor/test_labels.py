@@ -15,7 +15,7 @@ def test_wrong_labels_come_with_what_the_photo_looks_like_the_surest_first():
     (finding,) = find_wrong_labels(np.array([10, 11, 12, 13, 14]), probs, labels, NAMES)
     (case,) = finding.cases
     assert case.photos == (14,) and case.evidence == "is under rose, looks like tulip (0.98 against 0.00)"
-    assert finding.summary == "1 label is likely wrong (20.0% of 5)"
+    assert finding.summary == "1 label is contradicted by other photos (20.0% of 5)"
 
 
 def test_right_labels_are_left_alone():

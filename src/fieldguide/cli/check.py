@@ -95,7 +95,7 @@ def _print_checkup(checkup: "CheckUp", seconds: float) -> None:
     if not checkup.findings:
         print("nothing was found")
     for finding in checkup.findings:
-        print(f"{finding.kind.severity:<8}  {finding.kind.title}: {printable(finding.summary)}")
+        print(f"{finding.kind.severity:<8}  {printable(finding.summary)}")
         print(f"          {finding.kind.meaning}")
         for case in finding.cases[:_CASES_SHOWN]:
             print(f"          {printable(_case(case, names))}")

@@ -13,14 +13,14 @@ from fieldguide.paths import expand
 from fieldguide.registry import did_you_mean
 
 PATH, ACTION = "path", "suggested_action"  # columns that are read
-EXCLUDE, KEEP = "exclude", "keep"
-_ACTIONS = (EXCLUDE, KEEP)
+EXCLUDE, LOOK, KEEP = "exclude", "look", "keep"
+_ACTIONS = (EXCLUDE, LOOK, KEEP)
 
 
 def read_exclusions(path: str | Path) -> set[str]:
     """Read which photos a list says to leave out: those with a row whose action is ``exclude``.
 
-    An empty action is to keep; of a list without a column of actions, all photos are left out.
+    An empty action is none; of a list without a column of actions, all photos are left out.
 
     Raises:
         DataError: it can't be read, has no column ``path``, or an action is none.
@@ -36,7 +36,7 @@ def read_exclusions(path: str | Path) -> set[str]:
             if action not in _ACTIONS:
                 raise DataError(
                     f"line {reader.line_num} of {file} says to {action!r} {name}; the actions are "
-                    f"{' and '.join(_ACTIONS)}"
+                    f"{', '.join(_ACTIONS)}"
                 )
             if name and action == EXCLUDE:
                 excluded.add(name)

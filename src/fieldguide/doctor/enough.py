@@ -70,7 +70,7 @@ def find_too_few(
                 f"{enough} would within {_WIDE / 2:.0%}"
             )
             cases.append(Case((), evidence, 1.0))
-    yield from found("few photos", cases, "to learn from, or to judge by")
+    yield from found("few photos", cases, "too few photos to learn from, or to judge by")
 
 
 def _enough_to_judge(share: float) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fieldguide.data.exclusions import EXCLUDE, KEEP
+from fieldguide.data.exclusions import EXCLUDE, KEEP, LOOK
 
 Severity = Literal["high", "medium", "low"]
 _ORDER: dict[Severity, int] = {"high": 0, "medium": 1, "low": 2}
@@ -19,7 +19,7 @@ class Kind:
         severity: high where answers or the accuracy can't be trusted, medium where photos are wasted, else low.
         title: a heading.
         meaning: what it does to a guide, and what to do, in a sentence.
-        action: what is suggested for a photo that has it: exclude or keep.
+        action: what is suggested for a photo that has it: exclude, look or keep.
     """
 
     name: str
@@ -37,10 +37,10 @@ KINDS = {
              "leave the training copy out", EXCLUDE),
         Kind("two labels", "high", "the same picture under two labels",
              "one of them is wrong; keep the right one", EXCLUDE),
-        Kind("wrong label", "high", "labels that are likely wrong",
-             "the other photos of these classes say something else; look at each, and move or leave out", EXCLUDE),
         Kind("alike classes", "high", "classes that can't be told apart",
              "photos of the one are taken for the other; join them, or check what tells them apart", KEEP),
+        Kind("wrong label", "medium", "labels that other photos contradict",
+             "some are wrong, others are of rare photos; look at each, and move it or leave it out", LOOK),
         Kind("damaged", "medium", "files that can't be used",
              "they are skipped; mend or remove them", EXCLUDE),
         Kind("copies", "medium", "identical files",
@@ -54,19 +54,19 @@ KINDS = {
         Kind("uneven classes", "medium", "classes of very different sizes",
              "the rare ones are missed more often; add photos, or train with --balanced", KEEP),
         Kind("outlier", "low", "photos unlike all others",
-             "perhaps of something else; look at them", KEEP),
-        Kind("blurred", "low", "blurred photos", "little can be seen; look at them", KEEP),
-        Kind("dark", "low", "very dark photos", "little can be seen; look at them", KEEP),
-        Kind("bright", "low", "very bright photos", "little can be seen; look at them", KEEP),
-        Kind("tiny", "low", "tiny pictures", "they are enlarged, and blurred by it; look for larger ones", KEEP),
+             "perhaps of something else; look at them", LOOK),
+        Kind("blurred", "low", "blurred photos", "little can be seen; look at them", LOOK),
+        Kind("dark", "low", "very dark photos", "little can be seen; look at them", LOOK),
+        Kind("bright", "low", "very bright photos", "little can be seen; look at them", LOOK),
+        Kind("tiny", "low", "tiny pictures", "they are enlarged, and blurred by it; look for larger ones", LOOK),
         Kind("long", "low", "very long or tall pictures",
-             "cropping to a square cuts most of them off; try --fit pad", KEEP),
+             "cropping to a square cuts most of them off; try --fit pad", LOOK),
         Kind("extension", "low", "names that end like another format",
-             "they are read by what they hold; other programs may not", KEEP),
+             "they are read by what they hold; other programs may not", LOOK),
         Kind("rotated", "low", "photos turned by their EXIF",
-             "they are turned upright here; other programs may not", KEEP),
+             "they are turned upright here; other programs may not", LOOK),
         Kind("colours", "low", "photos of other colour modes than the rest",
-             "they are converted; look whether they belong here", KEEP),
+             "they are converted; look whether they belong here", LOOK),
     )
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Labels that contradict the photos: likely wrong ones, and classes that can't be told apart."""
+"""Labels that other photos contradict, and classes that can't be told apart."""
 
 from collections.abc import Iterator, Sequence
 
@@ -43,7 +43,7 @@ def find_wrong_labels(
     ]
     share = len(cases) / max(1, len(labels))
     what = "1 label is" if len(cases) == 1 else f"{len(cases)} labels are"
-    yield from found("wrong label", cases, f"{what} likely wrong ({share:.1%} of {len(labels)})")
+    yield from found("wrong label", cases, f"{what} contradicted by other photos ({share:.1%} of {len(labels)})")
 
 
 def find_alike_classes(probs: Floats, labels: Labels, class_names: Sequence[str]) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from fieldguide.head.cross_validation import Choice
 def quick_findings(
     images: ImageSet, embedding: Embedding, held_out: npt.NDArray[np.bool_], choice: Choice
 ) -> list[Finding]:
-    """Find damaged and identical photos, uneven classes and likely wrong labels, the worst first.
+    """Find damaged and identical photos, uneven classes and contradicted labels, the worst first.
 
     Args:
         images: the photos that were to be used.
