@@ -30,7 +30,7 @@ test: $(READY)   ## every test, one process for each core
 	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 browser:         ## Chromium, which tests look at pages with; Debian, as root
-	apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 
 lint: $(READY)   ## style, with no change to the files
 	$(BIN)/ruff check .
