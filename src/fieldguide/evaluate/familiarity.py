@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fieldguide.evaluate.neighbours import unit_rows
+
 NEIGHBOURS = 5
 _ROWS = 1024  # at a time
 
@@ -43,7 +45,7 @@ def learn_familiarity(
             compared with the others.
         false_alarms: share of photos like these that shall count as unknown.
     """
-    known = _unit(features).astype(np.float16)
+    known = unit_rows(features).astype(np.float16)
     if others is None or not len(others):
         own = _measure(known, known, NEIGHBOURS + 1)  # the most similar one is the photo itself
     else:
@@ -57,13 +59,7 @@ def _measure(
     bank = known.astype(np.float32).T
     rank = max(0, len(known) - neighbours)
     blocks = [
-        np.partition(_unit(features[start : start + _ROWS]) @ bank, rank, axis=1)[:, rank]
+        np.partition(unit_rows(features[start : start + _ROWS]) @ bank, rank, axis=1)[:, rank]
         for start in range(0, len(features), _ROWS)
     ]
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-
-
-def _unit(features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    rows = features.astype(np.float32)
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return rows

@@ -45,7 +45,7 @@ def neighbour_probs(
     if num_neighbours < 1:
         raise ValueError(f"num_neighbours is {num_neighbours}; it must be 1 or more")
     count = min(num_neighbours, len(known))
-    bank, queries = _unit(known), _unit(features)
+    bank, queries = unit_rows(known), unit_rows(features)
     votes = np.zeros((len(queries), num_classes))
     for start in range(0, len(queries), _ROWS):
         similar = queries[start : start + _ROWS] @ bank.T
@@ -57,7 +57,7 @@ def neighbour_probs(
     return shares
 
 
-def _unit(features: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
+def unit_rows(features: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float32]:
     """Return rows of length 1; a row of zeros stays so."""
     rows = features.astype(np.float32)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
