@@ -5,10 +5,15 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
+
+import fieldguide as fg
+from fieldguide.doctor import page as page_module
 
 NAMES = ("blue", "green", "red")
 
@@ -82,13 +87,32 @@ def test_training_leaves_out_what_a_person_has_left_in_the_list(run, faulty, tmp
     assert {"blue/was red.png", "green/copy.png", "red/broken.jpg"} <= excluded
 
 
-def test_a_run_that_is_resumed_leaves_out_the_same(run, faulty, tmp_path):
-    fixes = tmp_path / "fixes.csv"
+def test_a_run_that_is_killed_and_resumed_leaves_out_the_same(run, faulty, tmp_path):
+    fixes, target = tmp_path / "fixes.csv", tmp_path / "run"
     fixes.write_text("path\nred/broken.jpg\nblue/was red.png\n", encoding="utf-8")
-    how = ("--model", "multilayer_cnn", "--size", 16, "--epochs", 2, "--batch-size", 8, "--exclude", fixes)
-    assert run("train", faulty, *how, "-o", tmp_path / "whole").returncode == 0
-    facts = json.loads((tmp_path / "whole" / "guide.json").read_text(encoding="utf-8"))
-    assert facts["data"]["num_train"] + facts["data"]["num_held_out"] == 37
+    how = ("--model", "multilayer_cnn", "--size", 16, "--epochs", 400, "--batch-size", 8, "--exclude", fixes)
+    words = [sys.executable, "-m", "fieldguide", "train", faulty, *how, "-o", target, "--checkpoint-every", 0]
+    process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(target.glob("training/checkpoints/0*")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    content = fixes.read_text(encoding="utf-8")
+    fixes.write_text(content.replace("blue/was red.png", "blue/01.png"), encoding="utf-8")
+    result = run("train", "--resume", target)
+    assert result.returncode == 2 and "have changed since this run began" in result.stderr, result.stderr
+    fixes.write_text(content, encoding="utf-8")
+    assert run("train", "--resume", target).returncode == 0
+    facts = json.loads((target / "guide.json").read_text(encoding="utf-8"))
+    assert facts["data"]["num_train"] + facts["data"]["num_held_out"] == 37 and facts["data"]["skipped"] == []
+
+
+def test_a_list_that_is_gone_is_named_when_a_run_is_resumed(run, faulty, tmp_path):
+    fixes = tmp_path / "fixes.csv"
+    assert "fixes.csv can't be read" in run("train", faulty, "--exclude", fixes, "-o", tmp_path / "x.guide").stderr
+    assert not (tmp_path / "x.guide").exists()
 
 
 def test_training_names_the_worst_that_it_saw(run, faulty, tmp_path):
@@ -135,6 +159,13 @@ def test_names_of_photos_are_text_on_the_page(run, colour_folder, tmp_path):
     run("check", colour_folder, "--html", tmp_path / "x.html")
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert "<img src=x" not in text and "&lt;img src=x onerror=alert(1)&gt;.png" in text
+
+
+def test_the_page_stays_small_however_much_is_found(faulty, monkeypatch):
+    monkeypatch.setattr(page_module, "_MOST_CHARACTERS", 20_000)
+    page = page_module.to_page(fg.check(faulty)).decode()
+    drawn = re.findall(r"base64,([^\"]+)", page)
+    assert drawn and sum(map(len, drawn)) <= 20_000 and "green/copy.png" in page
 
 
 def test_photos_without_fault_have_little_to_say(run, colours):

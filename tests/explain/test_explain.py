@@ -10,7 +10,7 @@ from fieldguide.embed import Embedder
 from fieldguide.errors import DataError, PhotoError
 from fieldguide.explain import Explainer, Marks
 from fieldguide.explain.class_activation import grad_cam
-from fieldguide.explain.deletion import deletion_test
+from fieldguide.explain.deletion import _hottest, deletion_test
 from fieldguide.explain.examples import nearest_examples
 from fieldguide.guide import Guide
 from fieldguide.head import LinearHead
@@ -95,3 +95,20 @@ def test_on_real_photos_marks_matter(photos):
     explainer = Explainer(guide)
     test = deletion_test(guide, [explainer.explain(images.read(index[name]))[0] for name in right[::7]])
     assert test.num_photos > 30 and test.marked > 1.4 * test.random
+
+
+def test_names_of_classes_are_no_formulas():
+    from fieldguide.report.answers import draw_answer
+    from fieldguide.report.marks import Panel, draw_panels
+
+    names, values = ["a$_$b", "$100 vs $200"], np.array([0.6, 0.4], np.float32)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    assert draw_panels([[Panel(name, picture) for name in names]]).startswith(b"\x89PNG")
+    assert draw_answer(names, values, values, 0).startswith(b"\x89PNG")
+
+
+def test_where_little_is_hot_no_more_is_covered():
+    heat = np.zeros((20, 20), np.float32)
+    heat[3, 4] = 1
+    assert _hottest(heat).sum() == 1 and _hottest(heat)[3, 4]
+    assert _hottest(np.random.default_rng(0).random((20, 20)).astype(np.float32)).sum() == 80

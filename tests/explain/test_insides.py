@@ -1,11 +1,17 @@
 """What is inside a network, and kernels made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from fieldguide.errors import UnknownNameError
+from fieldguide.data import Preprocess
+from fieldguide.embed import Embedder
+from fieldguide.errors import GuideError, PhotoError, UnknownNameError
 from fieldguide.explain.insides import KERNELS, apply_kernel, first_filters, node_maps, to_picture
+from fieldguide.weights import Backbone
+from fieldguide.weights.tensors import Weights
 
 
 def test_the_first_filters_are_those_of_the_weights(colour_guide):
@@ -51,3 +57,20 @@ def test_edges_are_found_where_they_are(name, axis):
 def test_values_become_pictures_from_black_to_white():
     assert to_picture(np.array([[-1.0, 0.0], [1.0, 3.0]], np.float32)).tolist() == [[0, 64], [128, 255]]
     assert to_picture(np.ones((2, 2), np.float32)).tolist() == [[128, 128], [128, 128]]
+
+
+def test_a_picture_smaller_than_the_kernel_is_named():
+    with pytest.raises(PhotoError, match=r"480 x 2 px, and a kernel of 3 x 3 needs as many; try another photo"):
+        apply_kernel(np.zeros((2, 480), np.uint8), KERNELS["sharper"])
+
+
+def test_a_network_without_filters_is_named(colour_guide):
+    backbone = Backbone("dense", Weights(dict), Preprocess(size_px=28, channels=1, mean=(0.5,), std=(0.5,)), {})
+    plain = replace(colour_guide, embedder=Embedder(backbone, engine="torch-cpu"))
+    with pytest.raises(GuideError, match="dense has no convolution, and so no filters; try "):
+        first_filters(plain)
+
+
+def test_a_node_that_is_no_map_is_named(colour_guide, colours):
+    with pytest.raises(UnknownNameError, match=r"gives \(1280,\), and no map; `fieldguide nodes"):
+        node_maps(colour_guide, (colours / "red" / "03.png").read_bytes(), "dropout")

@@ -157,3 +157,9 @@ def test_a_list_that_cannot_be_read(tmp_path):
     (tmp_path / "list.csv").symlink_to(UNREADABLE)
     with pytest.raises(DataError, match=r"list.csv can't be read as UTF-8 CSV: .*Input/output error"):
         open_images(tmp_path / "list.csv")
+
+
+def test_a_photo_that_is_listed_twice_has_two_names(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("path,label\na.png,cat\na.png,dog\n", encoding="utf-8")
+    assert list(open_images(tmp_path / "list.csv").photo_names) == ["a.png", "a.png (line 3)"]
