@@ -56,3 +56,10 @@ def test_a_curve_rises_with_the_photos_learnt_from():
 def test_of_many_photos_some_make_the_curve():
     features, labels = clusters(13_000, 2, width=4)
     assert learning_curve(features, labels, 2).num_asked <= 6000
+
+
+def test_with_many_classes_the_curve_still_has_three_points():
+    features, labels = clusters(600 * 20, 600, width=8)
+    curve = learning_curve(features, labels, 600)
+    assert curve.num_photos[0] < curve.num_photos[1] < curve.num_photos[2]
+    np.testing.assert_allclose(curve.num_photos[0] / curve.num_photos[2], 0.25, atol=0.1)

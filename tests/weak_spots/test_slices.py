@@ -2,10 +2,12 @@
 
 import numpy as np
 
+import fieldguide as fg
 from fieldguide.data.decode import Header
-from fieldguide.doctor.look import Look
+from fieldguide.data.image_set import content_digest
+from fieldguide.doctor.look import Look, look_at
 from fieldguide.evaluate import Answers, wilson_interval
-from fieldguide.weak_spots import slices
+from fieldguide.weak_spots import judged_photos, slices
 
 
 def look(width: int, height: int, brightness: float = 0.5) -> Look:
@@ -45,3 +47,13 @@ def test_photos_that_are_all_alike_have_no_parts():
 def test_few_photos_are_no_proof_of_weakness():
     looks = [look(100, 100, n / 12) for n in range(12)]
     assert not any(s.is_weak for s in slices(answers([n > 0 for n in range(12)]), looks))
+
+
+def test_judged_photos_are_found_by_their_names_in_the_order_of_the_answers(colours):
+    images = fg.open_images(colours)
+    names = [images.photo_names[index] for index in (30, 2, 17)]
+    given = Answers(names, np.zeros(3, np.int64), np.eye(3, dtype=np.float32), images.class_names)
+    photos = judged_photos(given, images)
+    assert photos.tolist() == [30, 2, 17]
+    digests = [content_digest(images.read(index)) for index in (30, 2, 17)]
+    assert [look.digest for look in look_at(images, photos=photos)] == digests

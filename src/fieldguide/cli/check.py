@@ -1,5 +1,6 @@
 """``fieldguide check``."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,16 +50,11 @@ def check(
     from fieldguide.doctor import check as check_photos
     from fieldguide.doctor.fix_list import to_csv
     from fieldguide.doctor.page import to_page
-    from fieldguide.paths import check_place, written_whole
+    from fieldguide.paths import written_whole
 
     for place, suffix in ((html, ".html"), (fix_list, ".csv")):
         if place is not None:
-            if place.suffix.lower() != suffix or place.resolve() == Path(data).resolve():
-                # A photo or the set's own list, named here by mistake, would be lost.
-                raise typer.BadParameter(
-                    f"{place} is no place for the result; name a new file that ends in {suffix}"
-                )
-            check_place(place)
+            _check_is_free(place, suffix, data)
     start = time.perf_counter()
     with progress_bars() as on_progress:
         checkup = check_photos(
@@ -83,7 +79,17 @@ def check(
     if html is not None:
         note(f"{html} shows them; open it in a browser")
     if fix_list is not None:
-        note(f"{fix_list} lists them; edit it, and train with: fieldguide train {data} --exclude {fix_list}")
+        how = f"fieldguide train {shlex.quote(data)} --exclude {shlex.quote(str(fix_list))}"
+        note(f"{fix_list} lists them; edit it, and train with: {how}")
+
+
+def _check_is_free(place: Path, suffix: str, data: str) -> None:
+    """Make sure, before the work, that a result can be written, and that no photo or list is lost to it."""
+    from fieldguide.paths import check_place
+
+    if place.suffix.lower() != suffix or place.resolve() == Path(data).resolve():
+        raise typer.BadParameter(f"{place} is no place for the result; name a new file that ends in {suffix}")
+    check_place(place)
 
 
 def _print_checkup(checkup: "CheckUp", seconds: float) -> None:

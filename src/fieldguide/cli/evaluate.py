@@ -11,9 +11,6 @@ from fieldguide.cli._guides import OtherGuides, load_guides, print_cache_faults
 from fieldguide.cli._options import AsJson, DataRoot, EngineName, PartChoice
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from fieldguide.data import ImageSet
     from fieldguide.evaluate import Evaluation
     from fieldguide.guide import Guide
@@ -54,6 +51,7 @@ def evaluate(
     """Evaluate a guide on labelled photos."""
     from fieldguide.cli._console import note, print_json, print_skipped, progress_bars
     from fieldguide.cli._report import print_evaluation, print_robustness, print_slices
+    from fieldguide.data import open_images
     from fieldguide.guide import Guide
 
     loaded = load_guides(guide, others, engine)
@@ -72,9 +70,9 @@ def evaluate(
             on_progress=on_progress,
         )
         if isinstance(loaded, Guide) and (slices or robustness):
-            images, photos = _judged(evaluation, data, data_root)
-            parts = _slices(evaluation, images.select(photos), on_progress) if slices else []
-            trials = _robustness(loaded, evaluation, images, photos, on_progress) if robustness else []
+            images = open_images(data, data_root=data_root)
+            parts = _slices(evaluation, images, on_progress) if slices else []
+            trials = _robustness(loaded, evaluation, images, on_progress) if robustness else []
     print_cache_faults(loaded)
     if output is not None:
         for name, content in evaluation.files().items():
@@ -94,40 +92,23 @@ def evaluate(
         note(f"metrics.json and predictions.parquet are in {output}")
 
 
-def _judged(
-    evaluation: "Evaluation", data: str, data_root: Path | None
-) -> "tuple[ImageSet, npt.NDArray[np.bool_]]":
-    """Return the set, and which of its photos were evaluated."""
-    import numpy as np
-
-    from fieldguide.data import open_images
-
-    images = open_images(data, data_root=data_root)
-    assert evaluation.answers is not None
-    return images, np.isin(images.photo_names, evaluation.answers.photo_names)
-
-
 def _slices(evaluation: "Evaluation", images: "ImageSet", on_progress: "Progress") -> "list[Slice]":
     from fieldguide.doctor.look import look_at
-    from fieldguide.weak_spots import slices
+    from fieldguide.weak_spots import judged_photos, slices
 
     assert evaluation.answers is not None
-    return slices(evaluation.answers, look_at(images, on_progress))
+    looks = look_at(images, on_progress, photos=judged_photos(evaluation.answers, images))
+    return slices(evaluation.answers, looks)
 
 
 def _robustness(
-    guide: "Guide",
-    evaluation: "Evaluation",
-    images: "ImageSet",
-    photos: "npt.NDArray[np.bool_]",
-    on_progress: "Progress",
+    guide: "Guide", evaluation: "Evaluation", images: "ImageSet", on_progress: "Progress"
 ) -> "list[SpoiltTrial]":
-    import numpy as np
-
-    from fieldguide.weak_spots import robustness
+    from fieldguide.weak_spots import judged_photos, robustness
 
     assert evaluation.answers is not None
-    return robustness(guide, images, np.flatnonzero(photos), evaluation.answers.labels, on_progress)
+    photos = judged_photos(evaluation.answers, images)
+    return robustness(guide, images, photos, evaluation.answers.labels, on_progress)
 
 
 def _make_folder(path: Path) -> None:

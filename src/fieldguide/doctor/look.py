@@ -43,15 +43,24 @@ class Look:
     thumbnail: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
 
 
-def look_at(images: ImageSet, on_progress: Progress = silent) -> list[Look]:
-    """Look at every photo of a set, in order; what is kept of each is a few numbers."""
+def look_at(
+    images: ImageSet, on_progress: Progress = silent, *, photos: npt.NDArray[np.int64] | None = None
+) -> list[Look]:
+    """Look at photos of a set; what is kept of each is a few numbers and a thumbnail.
+
+    Args:
+        images: the set.
+        on_progress: called as photos are done.
+        photos: (N,) which of them, in which order; by default all.
+    """
+    chosen = range(len(images)) if photos is None else photos.tolist()
 
     def look(start: int) -> list[Look]:
-        return [_look(images, index) for index in range(start, min(start + _AT_ONCE, len(images)))]
+        return [_look(images, index) for index in chosen[start : start + _AT_ONCE]]
 
-    starts = range(0, len(images), _AT_ONCE)
+    starts = range(0, len(chosen), _AT_ONCE)
     looks = (look for some in in_threads(look, starts, ahead=_AHEAD // _AT_ONCE) for look in some)
-    return list(counted(looks, len(images), "looks", on_progress))
+    return list(counted(looks, len(chosen), "looks", on_progress))
 
 
 def _look(images: ImageSet, index: int) -> Look:
