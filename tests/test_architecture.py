@@ -9,7 +9,7 @@ import pytest
 import fieldguide
 
 PACKAGE = Path(fieldguide.__file__).parent
-BASE = {"errors", "registry", "progress", "paths", "launched", "libraries"}
+BASE = {"errors", "registry", "progress", "paths", "launched", "libraries", "hardware"}
 
 # Each part of the package, and the parts that it may import. A part may import itself.
 ALLOWED = {
@@ -18,6 +18,7 @@ ALLOWED = {
     "paths":        set(),
     "launched":     set(),
     "libraries":    set(),
+    "hardware":     set(),
     "registry":     {"errors"},
     "data":         BASE,
     "layers":       set(),
@@ -25,25 +26,28 @@ ALLOWED = {
     "introspection": BASE | {"models"},                  # what a network does, without computing
     "cost":         BASE | {"introspection", "models"},
     "feature_maps": BASE | {"introspection", "models"},
-    "report":       {"paths"},                           # and plain numbers only
+    "pictures":     {"paths"},                           # and plain numbers only
     "weights":      BASE | {"data", "layers", "models"},
+    "pages":        BASE | {"data"},
     "embed":        BASE | {"data", "models", "weights"},
     "evaluate":     {"errors", "data"},
     "head":         BASE,
-    "doctor":       BASE | {"data", "embed", "evaluate", "head", "report", "weights"},
+    "doctor":       BASE | {"data", "embed", "evaluate", "head", "pages", "weights"},
     "guide_format": BASE | {"weights"},
     "guide":        BASE | {"data", "weights", "embed", "evaluate", "head", "guide_format"},
     "ensembles":    BASE | {"data", "evaluate", "guide"},
-    "training":     BASE | {"cost", "data", "doctor", "embed", "ensembles", "evaluate", "guide", "guide_format",
-                            "head", "introspection", "layers", "models", "report", "weights"},
     "explain":      BASE | {"data", "feature_maps", "guide", "introspection"},
+    "reports":      BASE | {"data", "embed", "evaluate", "explain", "guide", "head", "pages",
+                            "pictures"},
+    "training":     BASE | {"cost", "data", "doctor", "embed", "ensembles", "evaluate", "guide", "guide_format",
+                            "head", "introspection", "layers", "models", "pictures", "reports", "weights"},
     "weak_spots":   BASE | {"data", "doctor", "embed", "evaluate", "guide"},
     "compare":      BASE | {"cost", "data", "introspection", "models", "training"},
     "cli":          BASE | {"compare", "cost", "data", "doctor", "embed", "ensembles", "evaluate",
                             "explain", "feature_maps", "guide", "guide_format", "introspection", "models",
-                            "report", "training", "weak_spots", "weights"},
+                            "pictures", "reports", "training", "weak_spots", "weights"},
     "__init__":     {"errors", "data", "doctor", "models", "weights", "cost", "feature_maps", "ensembles",
-                     "evaluate", "guide", "training"},   # the public names
+                     "evaluate", "guide", "reports", "training"},   # the public names
     "__main__":     {"cli"},
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import fieldguide as fg
 PUBLIC = {
     "Evaluation", "FieldguideError", "Guide", "ImageSet", "Prediction", "Preprocess", "SkippedPhoto",
     "__version__", "check", "create_model", "ensemble", "features", "find_lr", "finetune", "load", "load_model",
-    "open_images", "pretrain", "resume", "resume_pretraining", "summary", "train", "train_network",
+    "open_images", "pretrain", "report", "resume", "resume_pretraining", "summary", "train", "train_network",
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fieldguide.guide import Prediction as Prediction
     from fieldguide.guide import load as load
     from fieldguide.models import create_model as create_model
+    from fieldguide.reports import report as report
     from fieldguide.training import train as train
     from fieldguide.training.find_lr import find_lr as find_lr
     from fieldguide.training.pretraining import pretrain as pretrain
@@ -52,6 +53,7 @@ _MODULES = {
     "load_model": "fieldguide.weights",
     "open_images": "fieldguide.data",
     "pretrain": "fieldguide.training.pretraining",
+    "report": "fieldguide.reports",
     "resume": "fieldguide.training.runs",
     "resume_pretraining": "fieldguide.training.pretraining",
     "summary": "fieldguide.cost",

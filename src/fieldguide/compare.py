@@ -1,8 +1,6 @@
 """Networks side by side, in one run: parameters, multiply-adds, latency, memory and, with photos, accuracy."""
 
 import gc
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fieldguide.cost import Latency, measure_latency, measure_memory, total_macs
 from fieldguide.errors import UnknownNameError, WeightsError
+from fieldguide.hardware import hardware
 from fieldguide.introspection import create_on_meta, input_shape_of
 from fieldguide.models import create_model
 from fieldguide.progress import Progress, silent
@@ -137,7 +136,7 @@ def compare(
         models=models,
         data=_title(data),
         num_held_out=counts[0] if counts else None,
-        hardware=_hardware(),
+        hardware=hardware(),
     )
 
 
@@ -189,7 +188,7 @@ def _accuracy(name: str, images: "ImageSet", size_px: int | None) -> _Accuracy:
     from fieldguide.training import train
 
     try:
-        evaluation = train(images, backbone=name, size_px=size_px).evaluation
+        evaluation = train(images, backbone=name, size_px=size_px, report=False).evaluation
     except (WeightsError, UnknownNameError) as error:
         return _Accuracy(note=f"{name} has no accuracy; `fieldguide train DATA --backbone {name}` says: {error}")
     if evaluation is None:
@@ -225,15 +224,3 @@ def _latencies(
         timed = {name: (networks[name], torch.rand(size, *shape, device=device)) for name, shape in shapes.items()}
         found[size] = measure_latency(timed, seconds=seconds, on_progress=show)
     return found
-
-
-def _hardware() -> dict[str, Any]:
-    import torch
-
-    on_card = torch.cuda.is_available()
-    return {
-        "device": torch.cuda.get_device_name() if on_card else platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }

@@ -217,7 +217,7 @@ class Guide:
         """
         images = choose_part(open_images(data, data_root=data_root), part)
         images = images.select(images.labels != NO_LABEL)
-        labels = self._labels_of(images)
+        labels = self.labels_of(images)
         embedding = self.embedder.embed(images, on_progress)
         wanted = np.ones(len(embedding.digests), np.bool_)
         evaluation = self.judge(images, labels, embedding, wanted, include_training=include_training)
@@ -295,8 +295,12 @@ class Guide:
         write_guide(target, GuideFiles(facts, tensors, dict(self.records)))
         return target
 
-    def _labels_of(self, images: ImageSet) -> npt.NDArray[np.int64]:
-        """Translate the set's labels into this guide's."""
+    def labels_of(self, images: ImageSet) -> npt.NDArray[np.int64]:
+        """Return a set's labels (len(images),) by this guide's numbers.
+
+        Raises:
+            DataError: the set has photos of a class that the guide does not know.
+        """
         index = {name: k for k, name in enumerate(self.class_names)}
         used = [images.class_names[k] for k in np.unique(images.labels)]
         unknown = [name for name in used if name not in index]

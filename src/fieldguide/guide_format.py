@@ -2,7 +2,8 @@
 
 guide.json           what it is: architecture, classes, preprocessing, where it came from, versions
 model.safetensors    backbone and head
-metrics.json, history.csv, predictions.parquet, curves.png    how it was made and how good it is; may be missing
+metrics.json, history.csv, predictions.parquet, curves.png, report.html    how it was made and how good it is;
+                     may be missing
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from fieldguide.weights.tensors import serialise
 
 FORMAT_VERSION = 1
 FACTS, MODEL = "guide.json", "model.safetensors"
-RECORDS = ("metrics.json", "history.csv", "predictions.parquet", "curves.png")
+RECORDS = ("metrics.json", "history.csv", "predictions.parquet", "curves.png", "report.html")
 RUN = "training"  # the folder of an unfinished training run, which the finished guide replaces
 RUN_FILES = ("job.json", "history.csv", "checkpoints")
 _REQUIRED_FACTS = ("format_version", "architecture", "class_names", "preprocess", "files")

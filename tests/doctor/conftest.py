@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pictures import scene
 from PIL import Image
+
+from pictures import scene
 
 
 @pytest.fixture

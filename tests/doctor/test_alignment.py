@@ -4,13 +4,13 @@ import io
 
 import numpy as np
 import pytest
-from pictures import jpeg, scene
 from PIL import Image, ImageOps
 
 from fieldguide.doctor import alignment as module
 from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_lays
 from fieldguide.doctor.copies import SAME_PICTURE
 from fieldguide.doctor.look import square
+from pictures import jpeg, scene
 
 
 def compared(ours: Image.Image, theirs: Image.Image) -> float:

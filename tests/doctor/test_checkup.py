@@ -4,11 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from pictures import jpeg, scene
 
 import fieldguide as fg
 from fieldguide.data import ImageSet
 from fieldguide.errors import DataError
+from pictures import jpeg, scene
 
 
 def kinds(checkup):

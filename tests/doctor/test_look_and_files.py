@@ -4,13 +4,13 @@ import io
 
 import numpy as np
 import pytest
-from pictures import jpeg, scene
 from PIL import Image, ImageFilter
 
 import fieldguide as fg
 from fieldguide.data.image_set import content_digest
 from fieldguide.doctor.files import find_damaged, find_hard_to_see, find_odd_files
 from fieldguide.doctor.look import look_at
+from pictures import jpeg, scene
 
 
 def found(folder):

@@ -98,8 +98,8 @@ def test_on_real_photos_marks_matter(photos):
 
 
 def test_names_of_classes_are_no_formulas():
-    from fieldguide.report.answers import draw_answer
-    from fieldguide.report.marks import Panel, draw_panels
+    from fieldguide.pictures.answers import draw_answer
+    from fieldguide.pictures.marks import Panel, draw_panels
 
     names, values = ["a$_$b", "$100 vs $200"], np.array([0.6, 0.4], np.float32)
     picture = np.zeros((8, 8, 3), np.uint8)

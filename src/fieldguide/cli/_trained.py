@@ -53,7 +53,7 @@ def _print_seeds(guides: "dict[Path, Guide]") -> None:
 
 def _print_guide(guide: "Guide", target: Path) -> None:
     """Print what it learnt from, how good it is, and what was left out."""
-    from fieldguide.cli._report import print_evaluation, print_metrics
+    from fieldguide.cli._evaluations import print_evaluation, print_metrics
     from fieldguide.data import SkippedPhoto
 
     facts, training = guide.facts["data"], guide.facts.get("training", {})

@@ -39,7 +39,7 @@ def compare(
     from fieldguide.cli._console import note, print_json, progress_bars
     from fieldguide.compare import compare as compare_models
     from fieldguide.paths import check_place, written_whole
-    from fieldguide.report import check_picture_name
+    from fieldguide.pictures import check_picture_name
 
     try:
         check_picture_name(output)
@@ -112,7 +112,7 @@ def _ms(time: float) -> str:
 
 def _draw(comparison: "Comparison", path: Path, suffix: str) -> None:
     """Draw accuracies over multiply-adds; or parameters, where too few accuracies are known to compare."""
-    from fieldguide.report import Axes, Bubble, draw_bubbles
+    from fieldguide.pictures import Axes, Bubble, draw_bubbles
 
     unknown = [model.name for model in comparison.models if model.top1 is None]
     has_accuracy = len(comparison.models) - len(unknown) >= min(2, len(comparison.models))

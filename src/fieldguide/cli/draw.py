@@ -12,7 +12,7 @@ draw = typer.Typer(no_args_is_help=True, help="Draw what is inside: filters, fea
 app.add_typer(draw, name="draw")
 
 if TYPE_CHECKING:
-    from fieldguide.report.marks import Panel
+    from fieldguide.pictures.marks import Panel
 
 _MOST_PANELS = 80
 
@@ -29,7 +29,7 @@ def filters(
     """Draw the filters of the first layer."""
     from fieldguide.explain.insides import first_filters, to_picture
     from fieldguide.guide import load
-    from fieldguide.report.marks import Panel
+    from fieldguide.pictures.marks import Panel
 
     def panels() -> list[Panel]:
         found = first_filters(load(guide))
@@ -51,7 +51,7 @@ def maps(
     from fieldguide.data.files import read_photo
     from fieldguide.explain.insides import node_maps, to_picture
     from fieldguide.guide import load
-    from fieldguide.report.marks import Panel
+    from fieldguide.pictures.marks import Panel
 
     def panels() -> list[Panel]:
         content = read_photo(photo)
@@ -72,7 +72,7 @@ def kernels(
     from fieldguide.data.decode import decode
     from fieldguide.data.files import read_photo
     from fieldguide.explain.insides import KERNELS, apply_kernel, to_picture
-    from fieldguide.report.marks import Panel
+    from fieldguide.pictures.marks import Panel
 
     def panels() -> list[Panel]:
         picture = decode(read_photo(photo), channels=1, smallest_px=480)
@@ -96,7 +96,7 @@ def answer(
     """Draw the logits of a photo, their softmax, and its label."""
     from fieldguide.data import open_photos
     from fieldguide.guide import load
-    from fieldguide.report.answers import draw_answer
+    from fieldguide.pictures.answers import draw_answer
 
     def picture() -> bytes:
         loaded = load(guide)
@@ -112,7 +112,7 @@ def answer(
 
 def _draw(target: Path, panels: "Callable[[], Sequence[Panel]]", *, columns: int = 10) -> None:
     """Draw panels to a file."""
-    from fieldguide.report.marks import draw_panels
+    from fieldguide.pictures.marks import draw_panels
 
     _write(target, lambda: draw_panels([panels()], columns=columns))
 

@@ -50,7 +50,7 @@ def evaluate(
 ) -> None:
     """Evaluate a guide on labelled photos."""
     from fieldguide.cli._console import note, print_json, print_skipped, progress_bars
-    from fieldguide.cli._report import print_evaluation, print_robustness, print_slices
+    from fieldguide.cli._evaluations import print_evaluation, print_robustness, print_slices
     from fieldguide.data import open_images
     from fieldguide.guide import Guide
 

@@ -75,7 +75,7 @@ def explain(
 
 def _draw(marks: "Sequence[Marks]", examples: "Sequence[Example]") -> bytes:
     from fieldguide.cli._console import percent
-    from fieldguide.report.marks import Panel, draw_panels
+    from fieldguide.pictures.marks import Panel, draw_panels
 
     panels = [Panel(f"{m.class_name}: {percent(m.probability)}", m.picture, m.heat) for m in marks]
     beside = [Panel(f"{e.class_name}, like it by {e.likeness:.2f}", e.picture) for e in examples]

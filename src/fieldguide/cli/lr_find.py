@@ -57,7 +57,7 @@ def lr_find(
 
     from fieldguide.cli._console import print_json, print_table, progress_bars
     from fieldguide.paths import check_place, written_whole
-    from fieldguide.report import check_picture_name, draw_range_test
+    from fieldguide.pictures import check_picture_name, draw_range_test
     from fieldguide.training.find_lr import find_lr
 
     refuse_of_others(given_options(context))

@@ -1,23 +1,16 @@
 """What was found, as one page with the photos, that needs nothing beside it."""
 
-import base64
-import io
 from typing import Any
 
-from PIL import Image
-
 from fieldguide.data import ImageSet
-from fieldguide.data.decode import decode
 from fieldguide.doctor.checkup import CheckUp
 from fieldguide.doctor.finding import Case, Finding
-from fieldguide.errors import PhotoError
-from fieldguide.report.templates import render
+from fieldguide.pages import render
+from fieldguide.pages.thumbnails import Room, thumbnail
 
 _CASES = 24  # of each finding
 _PHOTOS = 4  # of each case
 _MOST_CHARACTERS = 4_500_000  # of all thumbnails
-_THUMBNAIL_PX = 200
-_QUALITY = 70
 
 
 def to_page(checkup: CheckUp) -> bytes:
@@ -72,23 +65,10 @@ class _Thumbnails:
     def __init__(self, images: ImageSet) -> None:
         self.images = images
         self._made: dict[int, str] = {}
-        self._room = _MOST_CHARACTERS
+        self._room = Room(_MOST_CHARACTERS)
 
     def of(self, index: int) -> str:
         """Return a JPEG file in base 64; "" of a photo that can't be used, or that there is no room for."""
         if index not in self._made:
-            made = self._make(index)
-            self._made[index] = made if len(made) <= self._room else ""
-        thumbnail = self._made[index] if len(self._made[index]) <= self._room else ""
-        self._room -= len(thumbnail)
-        return thumbnail
-
-    def _make(self, index: int) -> str:
-        try:
-            picture = decode(self.images.read(index), smallest_px=_THUMBNAIL_PX)
-        except (PhotoError, OSError):
-            return ""
-        picture.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.BOX)
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=_QUALITY)
-        return base64.b64encode(buffer.getvalue()).decode("ascii")
+            self._made[index] = thumbnail(self.images, index)
+        return self._room.take(self._made[index])

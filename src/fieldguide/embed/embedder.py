@@ -90,6 +90,15 @@ class Embedder:
             self._engine = ENGINES[self._engine_name].factory(self.backbone, folder)
         return self._engine
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the engine was started: that is put off until a photo comes whose features are not known."""
+        return self._engine is not None
+
+    def start(self) -> None:
+        """Start the engine now."""
+        _ = self.engine
+
     def embed(self, images: ImageSet, on_progress: Progress = silent, *, strict: bool = False) -> Embedding:
         """Return the features of a whole set.
 

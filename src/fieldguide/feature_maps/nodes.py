@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fieldguide.introspection import Operation, images_for, input_shape_of, trace
+from fieldguide.introspection import images_for, input_shape_of, trace
 
 AxisOrder = Literal["NCHW", "NHWC", "NTC", ""]
 
@@ -61,9 +61,6 @@ class _Sightings:
 
     def __init__(self) -> None:
         self.of_module: dict[str, _Sighting] = {}
-
-    def see_operation(self, operation: Operation, module: str) -> None:
-        """Operations are of no interest here."""
 
     def see_module(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Note a module's first output, but not the whole network's."""

@@ -4,6 +4,7 @@ from fieldguide.introspection.building import classifier_name, create_on_meta, i
 from fieldguide.introspection.trace import (
     Observer,
     Operation,
+    OperationObserver,
     UntraceableError,
     images_for,
     tensors_in,
@@ -13,6 +14,7 @@ from fieldguide.introspection.trace import (
 __all__ = [
     "Observer",
     "Operation",
+    "OperationObserver",
     "UntraceableError",
     "classifier_name",
     "create_on_meta",

@@ -1,10 +1,10 @@
 """One pass through a network without numbers: which operations run, in which modules, and what comes out."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -63,11 +63,16 @@ class UntraceableError(ValueError):
 class Observer(Protocol):
     """Whoever is told what happens in a network. What it computes as a module returns is traced, too."""
 
-    def see_operation(self, operation: Operation, module: str) -> None:
-        """Take note of an operation that ran in a module, the innermost, by its dotted name."""
-
     def see_module(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Take note of a module that was called, by its dotted name, ``""`` for the whole network."""
+
+
+@runtime_checkable
+class OperationObserver(Observer, Protocol):
+    """Whoever is told of single operations, too."""
+
+    def see_operation(self, operation: Operation, module: str) -> None:
+        """Take note of an operation that ran in a module, the innermost, by its dotted name."""
 
 
 def trace(network: nn.Module, images: Tensor, observers: Sequence[Observer]) -> None:
@@ -78,17 +83,18 @@ def trace(network: nn.Module, images: Tensor, observers: Sequence[Observer]) -> 
     Args:
         network: takes one tensor of images.
         images: (N, C, H, W), on the meta device.
-        observers: who is told of every operation, and of every module as it returns.
+        observers: who is told of every module as it returns, and of operations.
 
     Raises:
         UntraceableError: the network needs numbers.
         ValueError: such images don't pass through the network.
     """
     stand_ins = {n: t.to("meta") for n, t in (*network.named_parameters(), *network.named_buffers())}
+    of_operations = [observer for observer in observers if isinstance(observer, OperationObserver)]
     running: list[str] = []
     with torch.no_grad(), _evaluating(network), _watching_modules(network, running, observers):
         try:
-            with _Operations(running, observers):
+            with _Operations(running, of_operations) if of_operations else nullcontext():
                 functional_call(network, stand_ins, (images,))
         except Exception as error:  # whatever a stranger's network raises
             shape, reason = "x".join(map(str, images.shape[1:])), first_line(error)
@@ -128,7 +134,7 @@ def tensors_in(value: object) -> list[Tensor]:
 class _Operations(TorchDispatchMode):
     """Tells observers of every operation that torch dispatches."""
 
-    def __init__(self, running: Sequence[str], observers: Sequence[Observer]) -> None:
+    def __init__(self, running: Sequence[str], observers: Sequence[OperationObserver]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._running = running
         self._observers = observers

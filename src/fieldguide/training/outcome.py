@@ -6,19 +6,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fieldguide.data.image_set import NO_LABEL
+from fieldguide.data.image_set import NO_LABEL, digest_prefixes
+from fieldguide.data.layout import readable
 from fieldguide.embed import Embedder, Embedding
-from fieldguide.embed.cache import Features
 from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
+from fieldguide.pictures import draw_curves
 from fieldguide.progress import Progress, silent
-from fieldguide.report import draw_curves
+from fieldguide.reports import Evidence, Sample, gather, sample, with_report
+from fieldguide.training.findings import run_findings
 from fieldguide.training.finetuning import FROZEN, compare
 from fieldguide.training.judge import judge_pictures, probs_on
 from fieldguide.training.network import Classifier, to_backbone, to_head
 from fieldguide.training.photos.lesson_photos import LessonPhotos
 from fieldguide.training.photos.pictures import Pictures
 from fieldguide.training.preparation import Run
+from fieldguide.training.record.command import job_command
 from fieldguide.training.record.facts import data_facts, origin, skipped_facts, summary
 from fieldguide.training.record.history import to_csv, verdict
 from fieldguide.training.record.job import Job
@@ -91,7 +94,7 @@ def _make_guide(
                 subject="The fine-tuned network",
             )
             return _frozen_guide(job, photos, training, records, on_progress)
-    guide = _answering_guide(run, network, on_validation, asked_labels, on_progress)
+    guide, known = _answering_guide(run, network, on_validation, asked_labels, on_progress)
     embedding = guide.embedder.embed(photos.held_out, on_progress, strict=job.strict)
     wanted = np.ones(len(embedding.digests), np.bool_)
     evaluation = guide.judge(photos.held_out, photos.held_out.labels, embedding, wanted)
@@ -105,12 +108,17 @@ def _make_guide(
     )
     facts = {
         **origin(),
+        "command": job_command(job, readable(photos.everything.name)),
         "training": training,
         "data": _data_facts(photos, embedding),
+        "doctor": run_findings(photos, embedding, on_validation[: 0 if comparison is None else None]),
         "metrics": summary(evaluation),
     }
     records |= evaluation.files() if evaluation else {}
-    return replace(guide, facts=facts, records=records, evaluation=evaluation)
+    guide = replace(guide, facts=facts, records=records, evaluation=evaluation)
+    is_new = ~np.isin(digest_prefixes(embedding.digests), photos.seen)
+    asked = sample(photos.held_out, photos.held_out.labels, embedding, is_new)
+    return with_report(guide, Evidence(known, asked, learns_by_head=False), on_progress)
 
 
 def _answering_guide(
@@ -119,16 +127,16 @@ def _answering_guide(
     on_validation: npt.NDArray[np.float32],
     asked_labels: npt.NDArray[np.int64],
     on_progress: Progress,
-) -> Guide:
-    """Return the network as a guide that answers, and knows how far its answers go."""
+) -> tuple[Guide, Sample]:
+    """Return the network as a guide that answers, and knows how far its answers go; and photos it learnt from."""
     photos = run.photos
     embedder = Embedder(to_backbone(network.body, run.plan), engine=run.job.engine)
-    known, known_labels = _some_features(photos.labelled, embedder, on_progress)
-    others = _some_features(photos.validation, embedder, on_progress)[0] if photos.validation else None
+    known = _some_of(photos.labelled, embedder, on_progress)
+    others = _some_of(photos.validation, embedder, on_progress).features if photos.validation else None
     head, trust = learn_trust(
-        to_head(network), known, known_labels, on_validation, asked_labels, asked_features=others
+        to_head(network), known.features, known.labels, on_validation, asked_labels, asked_features=others
     )
-    return Guide(embedder, head, photos.images.class_names, seen=photos.seen, trust=trust)
+    return Guide(embedder, head, photos.images.class_names, seen=photos.seen, trust=trust), known
 
 
 def _data_facts(photos: LessonPhotos, held_out: Embedding) -> dict[str, Any]:
@@ -146,14 +154,12 @@ def _data_facts(photos: LessonPhotos, held_out: Embedding) -> dict[str, Any]:
     )
 
 
-def _some_features(
-    pictures: Pictures, embedder: Embedder, on_progress: Progress
-) -> tuple[Features, npt.NDArray[np.int64]]:
-    """Return features and labels of some of the photos, as many of each class."""
+def _some_of(pictures: Pictures, embedder: Embedder, on_progress: Progress) -> Sample:
+    """Return some of the photos, as many of each class, with their features."""
     rows = pictures.indices[known_photos(pictures.labels)]
     chosen = pictures.images.select(np.isin(np.arange(len(pictures.images)), rows))
     embedding = embedder.embed(chosen, on_progress)
-    return embedding.features, chosen.labels[embedding.indices]
+    return sample(chosen, chosen.labels, embedding, np.ones(len(embedding.digests), np.bool_))
 
 
 def _training_facts(run: Run, own: Evaluation) -> dict[str, Any]:
@@ -189,6 +195,7 @@ def _frozen_guide(
         balanced=job.settings().balance != "none",
         strict=job.strict,
         engine=job.engine,
+        report=False,
         on_progress=on_progress,
     )
     training["num_unlabelled"] = 0
@@ -196,5 +203,8 @@ def _frozen_guide(
     if photos.val_part:  # by which the two were compared
         data["unused"] -= len(photos.val_part.images)
         data["skipped"] = data["skipped"] + skipped_facts(photos.val_part.skipped)
-    facts = {**guide.facts, "data": data, "training": training}
-    return replace(guide, facts=facts, records={**guide.records, **records})
+    command = job_command(job, readable(photos.everything.name))
+    facts = {**guide.facts, "command": command, "data": data, "training": training}
+    guide = replace(guide, facts=facts, records={**guide.records, **records})
+    (evidence,) = gather([guide], photos.everything, on_progress=on_progress)
+    return with_report(guide, evidence, on_progress)

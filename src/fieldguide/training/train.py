@@ -9,26 +9,28 @@ import numpy as np
 
 from fieldguide.data import ImageSet, open_images
 from fieldguide.data.image_set import digest_prefixes
+from fieldguide.data.layout import readable
 from fieldguide.data.preprocess import Fit
 from fieldguide.data.splits import held_out_photos
 from fieldguide.doctor.finding import to_dict
-from fieldguide.doctor.quick import quick_findings
+from fieldguide.doctor.quick import CASES_KEPT, quick_findings
 from fieldguide.embed import Embedder
 from fieldguide.evaluate import Evaluation
 from fieldguide.guide import Guide
 from fieldguide.head.logistic_regression import FittedHead, fit_head
+from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
+from fieldguide.reports import Evidence, sample, with_report
 from fieldguide.training.photos.head_photos import (
     check_classes,
     check_readable,
     check_usable,
     used_photos,
 )
+from fieldguide.training.record.command import head_command
 from fieldguide.training.record.facts import data_facts, origin, summary
 from fieldguide.training.trust import learn_trust
 from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
-
-_CASES_KEPT = 10  # of each finding; `fieldguide check` has all
 
 
 def train(
@@ -43,6 +45,7 @@ def train(
     data_root: str | Path | None = None,
     exclude: str | Path | None = None,
     engine: str = "auto",
+    report: bool = True,
     on_progress: Progress = silent,
 ) -> Guide:
     """Train a guide: frozen features of a pretrained backbone, and a linear head on them. Nothing is random.
@@ -61,6 +64,7 @@ def train(
         data_root: where a named set's files are, or shall be put.
         exclude: a CSV list of photos to leave out, as of :func:`fieldguide.open_images`.
         engine: ``"auto"``, or the name of an engine.
+        report: make its report.html, too.
         on_progress: called as photos are done and strengths are tried.
 
     Raises:
@@ -94,9 +98,26 @@ def train(
     )
     guide = Guide(embedder, head, images.class_names, seen=seen, trust=trust)
     evaluation = guide.judge(images, images.labels, embedding, held_out)
-    findings = quick_findings(images, embedding, held_out, choice)
+    findings = quick_findings(
+        images,
+        embedding.indices,
+        embedding.digests,
+        held_out,
+        skipped=zip(embedding.skipped_indices, (photo.reason for photo in embedding.skipped), strict=True),
+        asked=embedding.indices[~held_out][choice.rows],
+        probs=choice.probs,
+    )
     facts = {
         **origin(),
+        "command": head_command(
+            readable(everything.name),
+            backbone=backbone,
+            balanced=balanced,
+            size=size_px,
+            fit=fit,
+            weights=expand(weights) if weights else None,
+            exclude=expand(exclude) if exclude else None,
+        ),
         "head": {"strength": choice.strength, "balanced": balanced},
         "data": data_facts(
             everything,
@@ -106,10 +127,17 @@ def train(
             held_out=held_out,
             skipped=embedding.skipped,
         ),
-        "doctor": [to_dict(finding, images.photo_names, at_most=_CASES_KEPT) for finding in findings],
+        "doctor": [to_dict(finding, images.photo_names, at_most=CASES_KEPT) for finding in findings],
         "metrics": summary(evaluation),
     }
-    return replace(guide, facts=facts, records=_records(fitted, evaluation), evaluation=evaluation)
+    guide = replace(guide, facts=facts, records=_records(fitted, evaluation), evaluation=evaluation)
+    if not report:
+        return guide
+    is_seen = np.isin(digest_prefixes(embedding.digests), seen)
+    known, asked = (
+        sample(images, images.labels, embedding, chosen) for chosen in (~held_out, held_out & ~is_seen)
+    )
+    return with_report(guide, Evidence(known, asked), on_progress)
 
 
 def _records(fitted: FittedHead, evaluation: Evaluation | None) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fieldguide.report import Axes, Bubble, bubbles, check_picture_name, draw_bubbles
+from fieldguide.pictures import Axes, Bubble, bubbles, check_picture_name, draw_bubbles
 
 AXES = Axes(x="multiply-adds of an image (G)", y="parameters (M)", area="parameters (M)", title="a title")
 CROWD = [  # names and figures as networks have them: near each other, and two in one place

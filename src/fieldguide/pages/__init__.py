@@ -1,4 +1,4 @@
-"""The pages' templates."""
+"""Pages that need nothing beside them: templates, small pictures and charts, filled with plain facts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ def render(name: str, facts: Mapping[str, Any]) -> bytes:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("fieldguide.report", "templates"),
+        loader=PackageLoader("fieldguide.pages", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -45,14 +45,14 @@ def draw_panels(rows: Sequence[Sequence[Panel]], *, columns: int = 5) -> bytes:
         for axes in axes_of_line:
             axes.set_axis_off()
         for panel, axes in zip(line, axes_of_line, strict=False):
-            axes.imshow(_overlaid(panel), interpolation="antialiased")
+            axes.imshow(overlaid(panel), interpolation="antialiased")
             axes.set_title(panel.title, fontsize=9, wrap=True, parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
-def _overlaid(panel: Panel) -> npt.NDArray[np.uint8]:
+def overlaid(panel: Panel) -> npt.NDArray[np.uint8]:
     """Return (H, W, 3): where there is heat, its colour over the grey picture; cold places stay as they are."""
     from matplotlib import colormaps
 

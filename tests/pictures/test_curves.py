@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from fieldguide.report import draw_curves, draw_range_test
+from fieldguide.pictures import draw_curves, draw_range_test
 
 
 def history(count, *, judged=True):

@@ -1,0 +1,77 @@
+"""report.html: what a guide knows, how well, and why; and several guides side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fieldguide.data import ImageSet
+from fieldguide.errors import DataError
+from fieldguide.guide import Guide, load
+from fieldguide.paths import expand
+from fieldguide.progress import Progress, silent
+from fieldguide.reports.evidence import Evidence, Sample, gather, sample
+from fieldguide.reports.page import REPORT, to_page, with_report
+from fieldguide.reports.side_by_side import compare_page
+
+__all__ = ["REPORT", "Evidence", "Sample", "gather", "report", "sample", "with_report"]
+
+
+def report(
+    guides: Sequence[str | Path],
+    data: ImageSet | str | Path | None = None,
+    *,
+    data_root: str | Path | None = None,
+    exclude: str | Path | None = None,
+    engine: str = "auto",
+    on_progress: Progress = silent,
+) -> bytes:
+    """Return the report of a guide, or of several side by side, as one HTML page that needs nothing beside it.
+
+    Several are asked about the same photos, those that none of them has learnt from, and compared photo by photo.
+
+    Args:
+        guides: paths of one or more.
+        data: photos in classes, in any form that :func:`fieldguide.train` takes; by default those that the first
+            guide was trained on.
+        data_root: where a named set's files are.
+        exclude: a CSV list of photos to leave out, as of :func:`fieldguide.open_images`.
+        engine: that runs the guides.
+        on_progress: called as photos are done.
+
+    Raises:
+        GuideError: a guide can't be loaded.
+        DataError: the photos are not there, can't be used, or are of other classes; or there is nothing to compare
+            guides by.
+        ValueError: there is no guide.
+    """
+    if not guides:
+        raise ValueError("guides is empty; name one or more")
+    loaded = [load(path, engine=engine) for path in guides]
+    wanted = data if data is not None else _own_photos(loaded[0], guides[0])
+    try:
+        evidence = gather(loaded, wanted, data_root=data_root, exclude=exclude, on_progress=on_progress)
+    except DataError as error:
+        if data is not None:
+            raise
+        raise DataError(
+            f"{error}; that is what {guides[0]} was trained on: pass where those photos are now, or others, by "
+            "--data"
+        ) from error
+    for guide in loaded:
+        guide.embedder.start()  # to measure how long a photo takes
+    if len(loaded) == 1:
+        return to_page(loaded[0], evidence[0], on_progress)
+    return compare_page(loaded, _told_apart(guides), evidence, on_progress)
+
+
+def _own_photos(guide: Guide, path: str | Path) -> str:
+    """Return what a guide says that it was trained on."""
+    name = guide.facts.get("data", {}).get("name")
+    if not name:
+        raise DataError(f"{path} does not say which photos it was trained on; pass photos by --data")
+    return str(name)
+
+
+def _told_apart(paths: Sequence[str | Path]) -> list[str]:
+    """Return short names of guides, and their paths where these would be the same."""
+    names = [expand(path).name.removesuffix(".zip").removesuffix(".guide") for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]

@@ -1,0 +1,168 @@
+"""Several guides to the same classes, asked about the same photos: which is really better?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldguide.errors import DataError
+from fieldguide.evaluate import Evaluation, evaluate
+from fieldguide.evaluate.paired import PairedTest, paired_test
+from fieldguide.guide import Guide
+from fieldguide.pages import render
+from fieldguide.pages.thumbnails import Room
+from fieldguide.progress import Progress, silent
+from fieldguide.reports.album import Album
+from fieldguide.reports.costs import costs
+from fieldguide.reports.evidence import Evidence, Sample
+from fieldguide.reports.page import MOST_CHARACTERS, title_of
+from fieldguide.reports.verdict import SURE, in_hundred
+
+_SHOWN = 18  # photos that one guide alone has right
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A guide, and how it did.
+
+    Args:
+        name: to call it by.
+        guide: itself.
+        asked: N photos, with its own features.
+        probs: (N, K) its answers, in the order of the first guide's classes.
+        evaluation: of these.
+        right: (N,) which of them are right.
+    """
+
+    name: str
+    guide: Guide
+    asked: Sample
+    probs: npt.NDArray[np.float32]
+    evaluation: Evaluation
+    right: npt.NDArray[np.bool_]
+
+
+def compare_page(
+    guides: Sequence[Guide], names: Sequence[str], evidence: Sequence[Evidence], on_progress: Progress = silent
+) -> bytes:
+    """Return guides side by side, HTML in UTF-8, below 5 MB.
+
+    Args:
+        guides: two or more.
+        names: of these.
+        evidence: of each: the photos asked about are the same.
+        on_progress: called as photos are done.
+
+    Raises:
+        DataError: they are of other classes, or have learnt from all the photos between them.
+    """
+    contenders = _ask(guides, names, [each.asked for each in evidence])
+    best = sorted(contenders, key=lambda each: -each.evaluation.top1)
+    album = Album(Room(MOST_CHARACTERS))
+    own_costs = costs(guides, evidence[0].asked)
+    class_names = guides[0].class_names
+    facts = {
+        "name": title_of(guides[0]),
+        "verdict": _verdict(best),
+        "rows": [_row(one, cost) for one, cost in zip(contenders, own_costs, strict=True)],
+        "tests": [_told(one, other) for one, other in combinations(best, 2)],
+        "classes": _by_class(contenders),
+        "differences": [_only_right(best[0], best[1], album), _only_right(best[1], best[0], album)],
+        "num_photos": len(evidence[0].asked),
+        "sure_from": SURE,
+        "class_names": class_names,
+    }
+    return render("side_by_side.html", {**facts, "album": album.develop(on_progress)})
+
+
+def _ask(guides: Sequence[Guide], names: Sequence[str], asked: Sequence[Sample]) -> list[Contender]:
+    """Ask all guides about the photos."""
+    class_names = guides[0].class_names
+    for guide, name in zip(guides, names, strict=True):
+        strange = sorted(set(guide.class_names) ^ set(class_names))
+        if strange:
+            raise DataError(
+                f"{name} and {names[0]} are guides to other classes: {strange[0]!r} is known to one of them "
+                "alone; report on guides to the same classes"
+            )
+    if not len(asked[0]):
+        raise DataError(
+            f"{asked[0].images.name} leaves no photo to compare guides by: each was learnt from by one of them, "
+            "or can't be used; pass photos that are new to all"
+        )
+    labels, contenders = asked[0].labels, []
+    for guide, name, own in zip(guides, names, asked, strict=True):
+        order = [guide.class_names.index(known) for known in class_names]
+        probs = guide.head.probs(own.features)[:, order]
+        right = probs.argmax(axis=1) == labels
+        contenders.append(Contender(name, guide, own, probs, evaluate(probs, labels, class_names), right))
+    return contenders
+
+
+def _verdict(best: Sequence[Contender]) -> list[str]:
+    """Return which guide is better, and whether that is more than chance."""
+    first, second = best[:2]
+    test = paired_test(first.right, second.right)
+    counts = f"{first.name} alone names {test.only_first} photos rightly, {second.name} alone {test.only_second}"
+    shares = ", ".join(f"{each.name} {in_hundred(each.evaluation.top1)}" for each in best)
+    if test.better is None:
+        conclusion = (
+            f"That may well be chance ({counts}): take the cheaper of the two, or ask them about more photos."
+        )
+    else:
+        conclusion = f"{first.name} is better than {second.name} by more than chance ({counts})."
+    return [f"Of 100 new photos each names rightly: {shares}.", conclusion]
+
+
+def _row(one: Contender, cost: dict[str, Any]) -> dict[str, Any]:
+    sure = one.probs.max(axis=1) >= SURE
+    trust = one.guide.trust
+    unknown = None
+    if trust is not None:
+        unknown = float((trust.familiarity.measure(one.asked.features) < trust.familiarity.threshold).mean())
+    return {
+        "name": one.name,
+        "network": f"{one.guide.backbone.name}, {one.guide.backbone.preprocess.size_px} px",
+        "evaluation": one.evaluation,
+        "sure": float(sure.mean()),
+        "sure_right": float(one.right[sure].mean()) if sure.any() else None,
+        "unknown": unknown,
+        "cost": cost,
+    }
+
+
+def _told(one: Contender, other: Contender) -> dict[str, Any]:
+    test: PairedTest = paired_test(one.right, other.right)
+    return {
+        "first": one.name,
+        "second": other.name,
+        "only_first": test.only_first,
+        "only_second": test.only_second,
+        "p_value": test.p_value,
+        "better": None if test.better is None else (one, other)[test.better].name,
+    }
+
+
+def _by_class(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
+    """Return the share of each class that each guide names rightly."""
+    scores = zip(*(each.evaluation.classes for each in contenders), strict=True)
+    rows = [
+        {"name": own[0].name, "support": own[0].support, "recalls": [score.recall for score in own]}
+        for own in scores
+    ]
+    return [row for row in rows if row["support"]]
+
+
+def _only_right(one: Contender, other: Contender, album: Album) -> dict[str, Any]:
+    """Return photos that one guide alone has right, the surest mistakes of the other first."""
+    rows = np.flatnonzero(one.right & ~other.right)
+    worst = rows[np.argsort(-other.probs[rows].max(axis=1), kind="stable")][:_SHOWN]
+    return {
+        "first": one.name,
+        "second": other.name,
+        "count": len(rows),
+        "photos": [album.add(other.asked, row, probs=other.probs[row]) for row in worst.tolist()],
+    }
