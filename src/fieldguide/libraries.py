@@ -1,10 +1,12 @@
 """Libraries with a quirk. Each function says what the quirk is, and works around it; imports come late."""
 
+import contextlib
 import ctypes
 import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -69,3 +71,16 @@ def _declare_absent_operators() -> None:
             torch.library.define(
                 f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             )
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread, with the libraries that are loaded by now.
+
+    The threads of a small computation wait for each other at every step, and spin meanwhile: where other processes
+    keep the cores busy, that takes many times as long as the computation itself.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        yield

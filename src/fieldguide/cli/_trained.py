@@ -27,6 +27,13 @@ def print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) 
     print(f"{last} is ready after {seconds:.1f} s; try: fieldguide predict {last} PHOTO")
 
 
+def print_reports(guides: "dict[Path, Guide]") -> None:
+    """Say where the guides' reports are."""
+    for path, guide in guides.items():
+        if "report.html" in guide.records:
+            note(f"report: report.html in {path}" if path.suffix == ".zip" else f"report: {path / 'report.html'}")
+
+
 def _as_json(guide: "Guide", target: Path, seconds: float) -> dict[str, Any]:
     return {
         "guide": str(target),

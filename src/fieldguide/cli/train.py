@@ -38,7 +38,7 @@ from fieldguide.cli._network_options import (
     refuse_of_others,
 )
 from fieldguide.cli._options import AsJson, DataRoot, EngineName, Exclude, Fit, Size, Strict
-from fieldguide.cli._trained import print_guides
+from fieldguide.cli._trained import print_guides, print_reports
 from fieldguide.cli._watching import watching
 from fieldguide.errors import StoppedError
 
@@ -129,7 +129,7 @@ def train(
     }
     pretrained: dict[str, Any] = {"backbone": backbone, "weights": weights}
     if resume is None and not (model or finetune):
-        guides = {target: _train_frozen(data, target, balanced=balanced, **pretrained, **photos)}
+        _train_frozen(data, target, start, as_json=as_json, balanced=balanced, **pretrained, **photos)
     else:
         from fieldguide.training import runs
 
@@ -163,7 +163,8 @@ def train(
                     if resume
                     else begin(seed=number, output=place, again=seeds > 1, **watched)
                 )
-    print_guides(guides, time.perf_counter() - start, as_json=as_json)
+        print_guides(guides, time.perf_counter() - start, as_json=as_json)
+        print_reports(guides)
 
 
 @contextlib.contextmanager
@@ -206,14 +207,19 @@ def _refuse_contradictions(given: set[str]) -> None:
         )
 
 
-def _train_frozen(data: str, target: Path, **options: Any) -> "Guide":  # noqa: ANN401 - passed on
+def _train_frozen(data: str, target: Path, start: float, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Train a head, and save the guide and say what came of it before its report is made, which takes seconds."""
     from fieldguide.cli._console import print_cache_fault, progress_bars
     from fieldguide.guide_format import check_replaceable
     from fieldguide.training import train as train_guide
 
+    def tell(guide: "Guide") -> None:
+        guide.save(target)
+        print_guides({target: guide}, time.perf_counter() - start, as_json=as_json)
+
     check_replaceable(target)
     with progress_bars() as on_progress:
-        guide = train_guide(data, **options, on_progress=on_progress)
+        guide = train_guide(data, **options, on_guide=tell, on_progress=on_progress)
     guide.save(target)
+    print_reports({target: guide})
     print_cache_fault(guide.embedder.cache.fault)
-    return guide

@@ -20,6 +20,7 @@ from fieldguide.feature_maps import Node, list_nodes
 from fieldguide.feature_maps.extract import as_map
 from fieldguide.guide import Guide
 from fieldguide.introspection import tensors_in
+from fieldguide.libraries import one_thread
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -78,7 +79,7 @@ class Explainer:
             raise ValueError(f"the guide knows no class {unknown[0]!r}; it knows {', '.join(known)}")
         picture = self._guide.backbone.preprocess(photo)
         images = torch.from_numpy(self._guide.backbone.preprocess.normalise(picture[None]))
-        with torch.enable_grad(), _outputs_of(self._body, self._nodes) as outputs:
+        with one_thread(), torch.enable_grad(), _outputs_of(self._body, self._nodes) as outputs:
             images.requires_grad_(True)
             logits = F.linear(self._body(images), self._weight, self._bias)[0]
             probs = logits.softmax(dim=0)

@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from fieldguide.embed.embedder import in_threads
 from fieldguide.pages.thumbnails import Room, thumbnail
-from fieldguide.progress import Progress, counted
 from fieldguide.reports.evidence import Sample
 
 SMALL_PX, LARGE_PX = 72, 144
+_AHEAD = 64  # pictures made before they are asked for
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Album:
             self._entries.append(_Entry(sample, row, side_px, answer, probability))
         return self._numbers[key]
 
-    def develop(self, on_progress: Progress) -> list[list[Any]]:
+    def develop(self) -> list[list[Any]]:
         """Return of each photo its name, class, answer, probability and picture, as JSON holds them."""
 
         def develop_one(number: int) -> str:
@@ -62,7 +62,7 @@ class Album:
             return thumbnail(entry.sample.images, int(entry.sample.indices[entry.row]), entry.side_px)
 
         count = len(self._entries)
-        pictures = counted(in_threads(develop_one, range(count), ahead=64), count, "report", on_progress)
+        pictures = in_threads(develop_one, range(count), ahead=_AHEAD)
         return [
             [e.sample.names[e.row], int(e.sample.labels[e.row]), e.answer, e.probability, self._room.take(picture)]
             for e, picture in zip(self._entries, pictures, strict=True)

@@ -1,15 +1,14 @@
 """The report of one guide: a page that needs nothing beside it."""
 
 import datetime
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from fieldguide.evaluate import Evaluation, evaluate
+from fieldguide.evaluate import evaluate
 from fieldguide.guide import Guide
 from fieldguide.pages import render
 from fieldguide.pages.thumbnails import Room, thumbnail
@@ -23,20 +22,12 @@ from fieldguide.reports.evidence import Evidence
 from fieldguide.reports.learning import learning
 from fieldguide.reports.mistakes import worst_mistakes
 from fieldguide.reports.photo_map import photo_map
-from fieldguide.reports.verdict import in_hundred, verdict, without_evidence
+from fieldguide.reports.verdict import verdict, without_evidence
 
 REPORT = "report.html"
 MOST_CHARACTERS = 4_300_000  # of all pictures: the page stays below 5 MB
 _CASES, _PHOTOS = 6, 4  # of each finding, of each case
 _SIDE_PX = 144
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What came of asking about photos."""
-
-    probs: npt.NDArray[np.float32]
-    evaluation: Evaluation
 
 
 def to_page(guide: Guide, evidence: Evidence, on_progress: Progress = silent) -> bytes:
@@ -45,26 +36,57 @@ def to_page(guide: Guide, evidence: Evidence, on_progress: Progress = silent) ->
     Args:
         guide: whose facts are told.
         evidence: the photos to show, and to judge it by.
-        on_progress: called as photos are done.
+        on_progress: called as sections are done.
     """
+    sections = _sections(guide, evidence)
+    facts: dict[str, Any] = {}
+    for done, (name, make) in enumerate(sections.items()):
+        on_progress("report", done, len(sections))
+        facts[name] = make()
+    on_progress("report", len(sections), len(sections))
+    return render("report.html", facts)
+
+
+def _sections(guide: Guide, evidence: Evidence) -> dict[str, Callable[[], Any]]:
+    """Return what makes each section's facts, in the order in which they are given room for pictures."""
     room = Room(MOST_CHARACTERS)
     album = Album(room)
-    data = guide.facts.get("data", {})
-    facts: dict[str, Any] = {
-        "name": title_of(guide),
-        "classes": [
-            {"name": name, "colour": colour}
-            for name, colour in zip(guide.class_names, class_colours(len(guide.class_names)), strict=True)
-        ],
-        "num_learnt": data.get("num_train", len(guide.seen)),
-        "findings": _findings(guide, evidence, room),
-        "learning": learning(guide, evidence),
-        "cost": costs([guide], evidence.asked if len(evidence.asked) else evidence.known)[0],
-        "making": _making(guide),
+    data, class_names, asked = guide.facts.get("data", {}), guide.class_names, evidence.asked
+    probs = guide.head.probs(asked.features) if len(asked) else np.zeros((0, len(class_names)), np.float32)
+    sections: dict[str, Callable[[], Any]] = {
+        "name": lambda: title_of(guide),
+        "classes": lambda: _classes(class_names),
+        "num_learnt": lambda: data.get("num_train", len(guide.seen)),
+        "making": lambda: _making(guide),
+        "findings": lambda: _findings(guide, evidence, room),
+        "cost": lambda: costs([guide], asked if len(asked) else evidence.known)[0],
+        "learning": lambda: learning(guide, evidence),
+        "mistakes": lambda: worst_mistakes(guide, evidence, probs, room),
     }
-    asked = _ask(guide, evidence)
-    facts |= _of_asked(guide, evidence, asked, room, album) if asked else _of_none(guide, evidence, album)
-    return render("report.html", {**facts, "album": album.develop(on_progress), "in_hundred": in_hundred})
+    if len(asked):
+        found = evaluate(probs, asked.labels, class_names)
+        num_learnt = {name: counts["train"] for name, counts in data.get("photos", {}).items()}
+        sections |= {
+            "verdict": lambda: verdict(found, probs, asked.labels),
+            "evaluation": lambda: found,
+            "guessing": lambda: max(score.support for score in found.classes) / found.num_photos,
+            "rows": lambda: class_rows(found, num_learnt),
+            "confusion": lambda: confusions(found, asked, probs, album),
+            "reliability": lambda: reliability(guide, probs, asked.labels),
+            "sets": lambda: sets_of_classes(guide, probs, asked.labels),
+            "unknown": lambda: unknowns(guide, asked, probs, album),
+        }
+    else:
+        sections |= {
+            "verdict": lambda: without_evidence(len(guide.seen), len(class_names)),
+            "evaluation": lambda: None,
+        }
+    return sections | {"map": lambda: photo_map(evidence, probs, album), "album": album.develop}
+
+
+def _classes(class_names: Sequence[str]) -> list[dict[str, str]]:
+    colours = class_colours(len(class_names))
+    return [{"name": name, "colour": colour} for name, colour in zip(class_names, colours, strict=True)]
 
 
 def title_of(guide: Guide) -> str:
@@ -75,44 +97,6 @@ def title_of(guide: Guide) -> str:
 def with_report(guide: Guide, evidence: Evidence, on_progress: Progress = silent) -> Guide:
     """Return the guide with its report among its records, as :func:`to_page` makes it."""
     return replace(guide, records={**guide.records, REPORT: to_page(guide, evidence, on_progress)})
-
-
-def _ask(guide: Guide, evidence: Evidence) -> _Asked | None:
-    """Ask about the photos that were not learnt from, if there are any."""
-    if not len(evidence.asked):
-        return None
-    probs = guide.head.probs(evidence.asked.features)
-    return _Asked(probs, evaluate(probs, evidence.asked.labels, guide.class_names))
-
-
-def _of_asked(guide: Guide, evidence: Evidence, asked: _Asked, room: Room, album: Album) -> dict[str, Any]:
-    """Return what the answers tell."""
-    probs, evaluation, labels = asked.probs, asked.evaluation, evidence.asked.labels
-    photos = guide.facts.get("data", {}).get("photos", {})
-    most_common = max(score.support for score in evaluation.classes) / evaluation.num_photos
-    return {
-        "verdict": verdict(evaluation, probs, labels),
-        "evaluation": evaluation,
-        "guessing": most_common,
-        "mistakes": worst_mistakes(guide, evidence, probs, room),
-        "rows": class_rows(evaluation, {name: counts["train"] for name, counts in photos.items()}),
-        "confusion": confusions(evaluation, evidence.asked, probs, album),
-        "reliability": reliability(guide, probs, labels),
-        "sets": sets_of_classes(guide, probs, labels),
-        "unknown": unknowns(guide, evidence.asked, probs, album),
-        "map": photo_map(evidence, probs, album),
-    }
-
-
-def _of_none(guide: Guide, evidence: Evidence, album: Album) -> dict[str, Any]:
-    """Return what can be told where no photo was asked about."""
-    no_probs = np.zeros((0, len(guide.class_names)), np.float32)
-    return {
-        "verdict": without_evidence(len(guide.seen), len(guide.class_names)),
-        "evaluation": None,
-        "mistakes": [],
-        "map": photo_map(evidence, no_probs, album),
-    }
 
 
 def _findings(guide: Guide, evidence: Evidence, room: Room) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.evaluate.neighbours import unit_rows
+from fieldguide.libraries import one_thread
 from fieldguide.reports.album import SMALL_PX, Album
 from fieldguide.reports.evidence import Evidence
 
@@ -64,7 +65,8 @@ def _places(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
 def _principal_components(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Rows (N, D) -> (N, P) their components along the directions of most variance, 2 at least."""
     centred = rows - rows.mean(axis=0)
-    directions, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    with one_thread():
+        directions, lengths, _ = np.linalg.svd(centred, full_matrices=False)
     parts: npt.NDArray[np.float32] = (directions * lengths)[:, :_PARTS]
     return parts if parts.shape[1] > 1 else np.pad(parts, ((0, 0), (0, 1)))
 
@@ -74,5 +76,6 @@ def _by_neighbours(parts: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
     begin = parts[:, :2] * (_BEGINNING / max(float(parts[:, 0].std()), 1e-9))
     method = TSNE(perplexity=_PERPLEXITY, init=begin, random_state=0, max_iter=_STEPS)
-    found: npt.NDArray[np.float32] = method.fit_transform(parts)
+    with one_thread():
+        found: npt.NDArray[np.float32] = method.fit_transform(parts)
     return found

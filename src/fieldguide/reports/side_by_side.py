@@ -75,7 +75,7 @@ def compare_page(
         "sure_from": SURE,
         "class_names": class_names,
     }
-    return render("side_by_side.html", {**facts, "album": album.develop(on_progress)})
+    return render("side_by_side.html", {**facts, "album": album.develop()})
 
 
 def _ask(guides: Sequence[Guide], names: Sequence[str], asked: Sequence[Sample]) -> list[Contender]:

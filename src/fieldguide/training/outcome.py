@@ -1,5 +1,6 @@
 """What came of a run: a guide, with how it was made and how good it is."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -32,7 +33,9 @@ from fieldguide.training.trust import known_photos, learn_trust
 _JUDGED_OF_OWN = 2000  # photos it learnt from, to tell over- from underfitting
 
 
-def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> Guide:
+def to_guide(
+    run: Run, network: Classifier, keep: Callable[[Guide], None], on_progress: Progress = silent
+) -> Guide:
     """Return the guide, judged on the photos held out by the engine that will answer.
 
     Of several processes the first judges it, and the others take over what it found.
@@ -40,6 +43,7 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
     Args:
         run: that is at its end.
         network: that came out of it.
+        keep: called with the guide, of several processes in the first, before its report is made.
         on_progress: called as photos are done.
     """
     job, trainer = run.job, run.trainer
@@ -48,7 +52,9 @@ def to_guide(run: Run, network: Classifier, on_progress: Progress = silent) -> G
     on_validation = _on_validation(run, network)
 
     def make() -> Guide:
-        made.append(_make_guide(run, network, own, on_validation, on_progress))
+        guide, evidence = _make_guide(run, network, own, on_validation, on_progress)
+        keep(guide)
+        made.append(with_report(guide, evidence, on_progress))
         return replace(made[0], embedder=None)  # type: ignore[arg-type]  # for it can't be sent
 
     told = trainer.processes.once(make)
@@ -73,7 +79,7 @@ def _make_guide(
     own: Evaluation,
     on_validation: npt.NDArray[np.float32],
     on_progress: Progress,
-) -> Guide:
+) -> tuple[Guide, Evidence]:
     """Make the guide, and judge it; ``own`` is how the network did on photos that it learnt from."""
     job, photos = run.job, run.photos
     asked_labels = photos.validation.labels if photos.validation else np.zeros(0, np.int64)
@@ -118,7 +124,7 @@ def _make_guide(
     guide = replace(guide, facts=facts, records=records, evaluation=evaluation)
     is_new = ~np.isin(digest_prefixes(embedding.digests), photos.seen)
     asked = sample(photos.held_out, photos.held_out.labels, embedding, is_new)
-    return with_report(guide, Evidence(known, asked, learns_by_head=False), on_progress)
+    return guide, Evidence(known, asked, learns_by_head=False)
 
 
 def _answering_guide(
@@ -184,7 +190,7 @@ def _training_facts(run: Run, own: Evaluation) -> dict[str, Any]:
 
 def _frozen_guide(
     job: Job, photos: LessonPhotos, training: dict[str, Any], records: dict[str, bytes], on_progress: Progress
-) -> Guide:
+) -> tuple[Guide, Evidence]:
     """Return the guide of frozen features, from all training photos that have a class, with what was tried."""
     guide = train(
         photos.everything,
@@ -207,4 +213,4 @@ def _frozen_guide(
     facts = {**guide.facts, "command": command, "data": data, "training": training}
     guide = replace(guide, facts=facts, records={**guide.records, **records})
     (evidence,) = gather([guide], photos.everything, on_progress=on_progress)
-    return with_report(guide, evidence, on_progress)
+    return guide, evidence

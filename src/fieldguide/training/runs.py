@@ -242,11 +242,15 @@ def _carry_out(
     on_epoch: OnEpoch,
 ) -> Guide:
     """Do what a job says, and write the guide."""
+
+    def keep(guide: Guide) -> None:
+        if keeper.target is not None:
+            guide.save(keeper.target)
+
     with processes.together():
         run = prepare_run(job, images, keeper, processes, on_progress=on_progress, on_epoch=on_epoch)
         network = run.trainer.run()
         assert isinstance(network, Classifier)
-        guide = to_guide(run, network, on_progress)
-        if keeper.target is not None:
-            processes.once(partial(guide.save, keeper.target))
+        guide = to_guide(run, network, keep, on_progress)
+        processes.once(partial(keep, guide))
     return guide

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def train(
     exclude: str | Path | None = None,
     engine: str = "auto",
     report: bool = True,
+    on_guide: Callable[[Guide], None] = lambda guide: None,
     on_progress: Progress = silent,
 ) -> Guide:
     """Train a guide: frozen features of a pretrained backbone, and a linear head on them. Nothing is random.
@@ -65,6 +67,7 @@ def train(
         exclude: a CSV list of photos to leave out, as of :func:`fieldguide.open_images`.
         engine: ``"auto"``, or the name of an engine.
         report: make its report.html, too.
+        on_guide: called with the guide as soon as it is made, before its report.
         on_progress: called as photos are done and strengths are tried.
 
     Raises:
@@ -131,6 +134,7 @@ def train(
         "metrics": summary(evaluation),
     }
     guide = replace(guide, facts=facts, records=_records(fitted, evaluation), evaluation=evaluation)
+    on_guide(guide)
     if not report:
         return guide
     is_seen = np.isin(digest_prefixes(embedding.digests), seen)
