@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import fieldguide as fg
+from colour_photos import COLOURS, write_colours, write_photo
 from fieldguide.models import MODELS
 
 # The networks here are small: torch's threads would mostly wait for each other, and spin while they do. As many in
@@ -119,25 +119,6 @@ def run() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run_command
-
-
-COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (210, 40, 40), "yellow": (230, 220, 60)}
-
-
-def write_photo(path: Path, colour: tuple[int, int, int], seed: int, size: tuple[int, int] = (64, 48)) -> None:
-    """Write a noisy picture of one colour: easy to tell apart, and different for each seed."""
-    noise = np.random.default_rng(seed).integers(-30, 30, (size[1], size[0], 3))
-    pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-def write_colours(folder: Path) -> Path:
-    """Write an image folder of three colours, 12 photos each."""
-    for label, name in enumerate(("blue", "green", "red")):
-        for number in range(12):
-            write_photo(folder / name / f"{number:02d}.png", COLOURS[name], seed=100 * label + number)
-    return folder
 
 
 @pytest.fixture

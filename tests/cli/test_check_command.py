@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
 
 import fieldguide as fg
+from browser import browse
 from fieldguide.doctor import page as page_module
 
 NAMES = ("blue", "green", "red")
@@ -142,15 +142,6 @@ def test_the_page_shows_the_photos_and_needs_nothing_beside_it(run, faulty, tmp_
         browse(page, f"--screenshot={shot}", f"--window-size={width},900")
         with Image.open(shot) as picture:
             assert len(picture.convert("RGB").resize((300, 200)).getcolors(60_000)) > 200, "photos are drawn"
-
-
-def browse(page: Path, *how: str) -> str:
-    """Open a page in a headless Chromium."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with_flags = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *how, page.as_uri()]
-    return subprocess.run(with_flags, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_names_of_photos_are_text_on_the_page(run, colour_folder, tmp_path):

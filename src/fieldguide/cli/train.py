@@ -164,7 +164,8 @@ def train(
                     else begin(seed=number, output=place, again=seeds > 1, **watched)
                 )
         print_guides(guides, time.perf_counter() - start, as_json=as_json)
-        print_reports(guides)
+        if not as_json:
+            print_reports(guides)
 
 
 @contextlib.contextmanager
@@ -221,5 +222,6 @@ def _train_frozen(data: str, target: Path, start: float, *, as_json: bool, **opt
     with progress_bars() as on_progress:
         guide = train_guide(data, **options, on_guide=tell, on_progress=on_progress)
     guide.save(target)
-    print_reports({target: guide})
+    if not as_json:
+        print_reports({target: guide})
     print_cache_fault(guide.embedder.cache.fault)

@@ -132,7 +132,10 @@ def wilson_interval(successes: int, trials: int, z: float = _Z_95) -> tuple[floa
     share, spread = successes / trials, z * z / trials
     centre = (share + spread / 2) / (1 + spread)
     margin = z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
-    return max(0.0, centre - margin), min(1.0, centre + margin)
+    return (  # at the ends it is these numbers exactly, but for rounding
+        0.0 if successes == 0 else centre - margin,
+        1.0 if successes == trials else centre + margin,
+    )
 
 
 def _top_k(probs: npt.NDArray[Any], labels: npt.NDArray[Any], k: int) -> float:

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from fieldguide.evaluate import Evaluation
 
 SURE = 0.9  # probability from which an answer is called sure
+_SURE_SAID = f"{100 * SURE:.0f} %"
 
 
 def verdict(evaluation: Evaluation, probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> list[str]:
@@ -60,9 +61,9 @@ def _what_is_confused(evaluation: Evaluation) -> str:
 def _when_to_believe(probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> str:
     sure = probs.max(axis=1) >= SURE
     if not sure.any():
-        return f"It was never {SURE:.0%} sure: take its answers as suggestions, and look at each photo yourself."
+        return f"It was never {_SURE_SAID} sure: take its answers as suggestions, and look at each photo yourself."
     right = float((probs.argmax(axis=1) == labels)[sure].mean())
-    believed = f"It is at least {SURE:.0%} sure of {in_hundred(float(sure.mean()))} of 100 photos, and right in "
+    believed = f"It is at least {_SURE_SAID} sure of {in_hundred(float(sure.mean()))} of 100 photos, and right in "
     if sure.all():
         return f"{believed}{in_hundred(right)} of 100 of these."
     if right < SURE - 0.05:

@@ -67,7 +67,9 @@ def _given(options: Mapping[str, object]) -> Iterator[str]:
 
 
 def _said(value: Any) -> str:  # noqa: ANN401 - of any setting
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _joined(data: str, words: list[str]) -> str:

@@ -1,0 +1,129 @@
+"""Several guides on the same photos, and what can go wrong between guides and photos."""
+
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fieldguide as fg
+from browser import browse, dom_after
+from fieldguide.errors import DataError, GuideError
+from fieldguide.head import LinearHead
+from fieldguide.reports import gather
+
+
+@pytest.fixture(scope="module")
+def page(muddled_path, smaller_path, muddled, tmp_path_factory):
+    target = tmp_path_factory.mktemp("pages") / "both.html"
+    target.write_bytes(fg.report([muddled_path, smaller_path], muddled))
+    return target
+
+
+def test_guides_are_asked_about_the_same_photos_that_none_has_learnt_from(muddled_guide, muddled, image_folder):
+    other = fg.train(image_folder({"red": 9, "green": 9, "blue": 9}))
+    first, second = gather([muddled_guide, other], muddled)
+    assert first.asked.names == second.asked.names and len(first.asked) == 24
+    assert len(first.known) == 49 and len(second.known) == 0
+    (alone,) = gather([other], muddled)
+    assert len(alone.asked) == 24, "the set says what is held out"
+
+
+def test_a_worse_guide_is_found_out(muddled_guide, muddled, tmp_path):
+    turned = np.roll(muddled_guide.head.weight, 1, axis=0), np.roll(muddled_guide.head.bias, 1)
+    places = [muddled_guide.save(tmp_path / "good.guide")]
+    places.append(replace(muddled_guide, head=LinearHead(*turned)).save(tmp_path / "bad.guide"))
+    text = fg.report(places, muddled).decode()
+    sentences = re.findall(r"<p>([^<]*)</p>", text)
+    assert sentences[0] == "Of 100 new photos each names rightly: good 92, bad 0."
+    assert sentences[1] == (
+        "good is better than bad by more than chance (good alone names 22 photos rightly, bad alone 0)."
+    )
+
+
+def test_guides_as_good_as_each_other_are_told_apart_by_nothing(page):
+    text = page.read_text(encoding="utf-8")
+    assert "That may well be chance (" in text and "take the cheaper of the two" in text
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
+
+
+def test_the_order_of_classes_may_differ(muddled_guide, muddled, tmp_path):
+    order = [2, 0, 1]
+    head = LinearHead(muddled_guide.head.weight[order], muddled_guide.head.bias[order])
+    names = tuple(muddled_guide.class_names[k] for k in order)
+    places = [muddled_guide.save(tmp_path / "one.guide")]
+    places.append(replace(muddled_guide, head=head, class_names=names).save(tmp_path / "other.guide"))
+    assert "(one alone names 0 photos rightly, other alone 0)" in fg.report(places, muddled).decode()
+
+
+def test_it_shows_the_photos_on_which_they_differ_in_a_browser(muddled_guide, muddled, tmp_path):
+    turned = np.roll(muddled_guide.head.weight, 1, axis=0), np.roll(muddled_guide.head.bias, 1)
+    places = [muddled_guide.save(tmp_path / "good.guide")]
+    places.append(replace(muddled_guide, head=LinearHead(*turned)).save(tmp_path / "bad.guide"))
+    (tmp_path / "page.html").write_bytes(fg.report(places, muddled))
+    dom = dom_after(tmp_path / "page.html", "", tmp_path)
+    section = dom.partition("Right by good, wrong by bad: 22 photos")[2].partition("</section>")[0]
+    assert section.count("<figure>") == 18 and "said " in section
+    browse(tmp_path / "page.html", f"--screenshot={tmp_path / 'page.png'}", "--window-size=500,2000")
+    assert (tmp_path / "page.png").stat().st_size > 20_000
+
+
+def test_photos_that_were_moved_are_asked_for(muddled_path, muddled, tmp_path):
+    place = tmp_path / "moved"
+    shutil.copytree(muddled, place)
+    guide = fg.train(place).save(tmp_path / "x.guide")
+    assert b"A guide to moved" in fg.report([guide])
+    shutil.rmtree(place)
+    expected = (
+        r"moved.*; that is what .*x\.guide was trained on: pass where those photos are now, or others, by --"
+    )
+    with pytest.raises(DataError, match=expected):
+        fg.report([guide])
+
+
+def test_a_guide_that_does_not_say_what_it_was_trained_on(muddled_guide, tmp_path):
+    place = replace(muddled_guide, facts={}).save(tmp_path / "old.guide")
+    with pytest.raises(DataError, match=r"old\.guide does not say which photos it was trained on; pass photos by"):
+        fg.report([place])
+
+
+def test_guides_to_other_classes_are_refused(muddled_guide, muddled, muddled_path, tmp_path):
+    other = replace(
+        muddled_guide,
+        class_names=("blue", "green", "red", "teal"),
+        head=LinearHead(np.zeros((4, muddled_guide.head.weight.shape[1]), np.float32), np.zeros(4, np.float32)),
+    ).save(tmp_path / "four.guide")
+    with pytest.raises(DataError, match="four and muddled are guides to other classes: 'teal' is known to one of"):
+        fg.report([muddled_path, other], muddled)
+
+
+def test_guides_that_have_learnt_from_everything_can_not_be_compared(
+    muddled_path, smaller_path, muddled, tmp_path
+):
+    shutil.copytree(muddled / "train", tmp_path / "train only")
+    with pytest.raises(
+        DataError, match="leaves no photo to compare guides by: each was learnt from by one of them"
+    ):
+        fg.report([muddled_path, smaller_path], tmp_path / "train only")
+
+
+def test_a_folder_without_photos_in_classes_is_refused(muddled_path, tmp_path):
+    for number in (1, 2):
+        (tmp_path / "photos" / "red").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / "red" / f"{number}.jpg").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"holds no photo that can be used \(red/1\.jpg: not an image"):
+        fg.report([muddled_path], tmp_path / "photos")
+
+
+def test_no_guide_and_none_that_is_there(tmp_path):
+    with pytest.raises(ValueError, match="guides is empty; name one or more"):
+        fg.report([])
+    with pytest.raises(GuideError, match=r"none\.guide does not exist"):
+        fg.report([tmp_path / "none.guide"])
+
+
+def test_guides_of_one_name_are_called_by_their_paths(muddled_guide, muddled, tmp_path):
+    places = [muddled_guide.save(tmp_path / folder / "x.guide") for folder in ("a", "b")]
+    text = fg.report(places, muddled).decode()
+    assert all(f">{place}<" in text for place in places)
