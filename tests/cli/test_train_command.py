@@ -15,7 +15,7 @@ NAMES = ("blue", "green", "red")
 def test_it_trains_evaluates_saves_and_says_how_to_go_on(run, colours, tmp_path):
     target = tmp_path / "my.guide"
     result = run("train", colours, "-o", target, COLUMNS="20")
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, f"report: {target / 'report.html'}\n")
     lines = result.stdout.splitlines()
     assert re.fullmatch(r"3 classes, \d+ photos to learn from, \d+ held out \(by content\)", lines[0])
     assert re.search(r"^top-1 +100\.0 %  \(95 % interval \d+\.\d % to 100\.0 %\)$", result.stdout, re.MULTILINE)

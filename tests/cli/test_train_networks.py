@@ -31,7 +31,8 @@ def test_from_nothing_it_shows_its_epochs_and_says_what_came_of_it(run, tmp_path
     result = run(
         "train", "digits", *CNN, "--epochs", 2, "--seed", 1, "--batch-size", 64, "-o", target, COLUMNS="30"
     )
-    assert (result.returncode, result.stderr) == (0, f"curves: {target / 'curves.png'}\n")
+    notes = f"curves: {target / 'curves.png'}\nreport: {target / 'report.html'}\n"
+    assert (result.returncode, result.stderr) == (0, notes)
     lines = result.stdout.splitlines()
     header = "  epoch   steps   px      rate     loss  val. loss  val. top-1  photos/s     time     left"
     assert lines[0] == header

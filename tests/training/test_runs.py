@@ -43,7 +43,8 @@ def test_the_folder_is_an_ordinary_guide(guide_and_place):
     photo = fg.open_images("digits").read(0)
     assert loaded.predict(photo).label == "0"
     assert {path.name for path in target.iterdir()} == {
-        "guide.json", "model.safetensors", "metrics.json", "history.csv", "predictions.parquet", "curves.png"
+        "guide.json", "model.safetensors", "metrics.json", "history.csv", "predictions.parquet", "curves.png",
+        "report.html",
     }  # fmt: skip
 
 
