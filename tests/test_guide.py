@@ -209,7 +209,7 @@ def test_what_a_guide_says_of_itself(saved_guide, colours):
     assert facts["data"]["name"] == str(colours)
     assert set(facts["versions"]) >= {"python", "torch", "numpy", "pillow"}
     assert {f.name for f in saved_guide.iterdir()} == {
-        "guide.json", "model.safetensors", "metrics.json", "history.csv", "predictions.parquet"
+        "guide.json", "model.safetensors", "metrics.json", "history.csv", "predictions.parquet", "report.html"
     }  # fmt: skip
 
 

@@ -59,7 +59,7 @@ def test_it_tells_of_the_mistakes_with_their_marks_and_the_photos_most_like_them
     )
     assert len(mistakes) == wrong == 2
     for mistake in mistakes:
-        assert re.search(r"It said <b>.*red</b>, \d+ % sure\. It shows <b>.*green</b>", mistake)
+        assert re.search(r"It said <b>.*red</b>, \d+ % sure\. Its label says <b>.*green</b>", mistake)
         assert mistake.count("data:image/jpeg") == 5, "the photo, its marks, and three like it"
         assert re.search(r"val/green/0[03]\.png", mistake) and mistake.count("train/red/") >= 2
 
