@@ -84,6 +84,9 @@ def test_training_leaves_out_what_a_person_has_left_in_the_list(run, faulty, tmp
     excluded = {row["path"] for row in kept if row["suggested_action"] == "exclude"}
     assert facts["data"]["num_train"] + facts["data"]["num_held_out"] == 39 - len(excluded)
     assert facts["data"]["skipped"] == [], "the file that is none is in the list"
+    assert facts["data"]["excluded"] == len(excluded)
+    result = run("train", faulty, "--exclude", fixes, "-o", tmp_path / "x.guide")
+    assert f"photos that the list excludes, left out: {len(excluded)}" in result.stderr.splitlines()
     assert {"blue/was red.png", "green/copy.png", "red/broken.jpg"} <= excluded
 
 

@@ -88,6 +88,8 @@ def _print_guide(guide: "Guide", target: Path) -> None:
         note(f"weights: {report}")
     _print_findings(guide.facts.get("doctor", ()), facts["name"])
     print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
+    if facts.get("excluded"):
+        note(f"photos that the list excludes, left out: {facts['excluded']}")
     learnt_without_class = training.get("num_unlabelled", 0)
     if learnt_without_class:
         note(f"photos without a class, learnt from by the teacher's answers: {learnt_without_class}")

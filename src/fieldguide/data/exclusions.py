@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,4 +72,4 @@ def without(images: ImageSet, excluded: Set[str], source: str | Path) -> ImageSe
         first = min(excluded)
         hint = did_you_mean(first, images.photo_names) or f"; its photos are named like {images.photo_names[0]}"
         raise DataError(f"{source} excludes {first}, which is no photo of {images.name}, nor are the others{hint}")
-    return images.select(~is_excluded)
+    return replace(images.select(~is_excluded), num_excluded=int(is_excluded.sum()))

@@ -45,6 +45,7 @@ class ImageSet:
         read: index in [0, N) -> the photo. Called from several threads at once.
             Raises OSError or PhotoError where the photo can't be read.
         pixels: (N, H, W) or (N, H, W, C) uint8, all photos at once, where the source has them in memory.
+        num_excluded: photos of the source that a list has left out.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ImageSet:
     parts: npt.NDArray[np.str_]
     read: Callable[[int], Photo]
     pixels: npt.NDArray[np.uint8] | None = field(default=None, repr=False)
+    num_excluded: int = 0
 
     def __len__(self) -> int:
         return len(self.photo_names)

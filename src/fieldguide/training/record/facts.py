@@ -69,6 +69,7 @@ def data_facts(
         "num_held_out": int(held.sum()),
         "photos": {n: {"train": int(train[k]), "held_out": int(held[k])} for k, n in enumerate(names)},
         "skipped": skipped_facts(skipped),
+        "excluded": everything.num_excluded,
         "unlabelled": unlabelled,
         "unused": len(everything) - len(images) - unlabelled - num_judged_by,
     }
