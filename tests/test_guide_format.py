@@ -89,7 +89,7 @@ def test_names_in_any_script_are_readable_in_the_json(guide):
 def test_no_file_of_a_guide_is_a_pickle(saved_guide):
     for file in saved_guide.iterdir():
         content = file.read_bytes()
-        assert file.suffix in (".json", ".safetensors", ".csv", ".parquet")
+        assert file.suffix in (".json", ".safetensors", ".csv", ".parquet", ".html")
         assert not content.startswith(b"\x80") and b"pickle" not in content
         assert not zipfile.is_zipfile(io.BytesIO(content)), "torch's own format is a zip with a pickle"
 

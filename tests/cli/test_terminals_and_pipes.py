@@ -86,8 +86,9 @@ def test_a_table_on_a_narrow_terminal_leaves_out_columns_and_cuts_no_cell(column
 
 
 def test_no_bars_in_pipes(run, colours, no_features, tmp_path):
-    result = run("train", colours, "-o", tmp_path / "x.guide", TERM="xterm-256color")
-    assert (result.returncode, result.stderr) == (0, "")
+    target = tmp_path / "x.guide"
+    result = run("train", colours, "-o", target, TERM="xterm-256color")
+    assert (result.returncode, result.stderr) == (0, f"report: {target / 'report.html'}\n")
     assert "\x1b" not in result.stdout
 
 

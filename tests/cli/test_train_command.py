@@ -63,6 +63,7 @@ def test_what_was_passed_over_is_told_on_standard_error(run, image_folder, tmp_p
         *(f"  train/red/bad {number:02d}.jpg: empty file" for number in range(10)),
         "  ... and 2 more",
         "files without a class, left out: 3",
+        f"report: {tmp_path / 'x.guide' / 'report.html'}",
     ]
     assert result.stdout.startswith("2 classes, 8 photos to learn from, 5 held out (as given)\n")
 
@@ -70,7 +71,10 @@ def test_what_was_passed_over_is_told_on_standard_error(run, image_folder, tmp_p
 def test_photos_that_no_part_uses_are_counted(run, image_folder, tmp_path):
     folder = image_folder({f"{part}/{name}": 4 for part in ("train", "val", "test") for name in ("red", "blue")})
     result = run("train", folder, "-o", tmp_path / "x.guide")
-    assert result.stderr == "photos neither in train nor in the part held out, left out: 8\n"
+    assert result.stderr.splitlines() == [
+        "photos neither in train nor in the part held out, left out: 8",
+        f"report: {tmp_path / 'x.guide' / 'report.html'}",
+    ]
     assert fg.load(tmp_path / "x.guide").facts["data"]["unused"] == 8
 
 
@@ -80,7 +84,8 @@ def test_with_nothing_to_judge_it_says_so(run, image_folder, tmp_path):
         (folder / name).unlink()
     result = run("train", folder, "-o", tmp_path / "x.guide")
     assert result.returncode == 0 and "top-1" not in result.stdout
-    assert result.stderr == "too few photos: the accuracy is unknown\n"
+    notes = f"too few photos: the accuracy is unknown\nreport: {tmp_path / 'x.guide' / 'report.html'}\n"
+    assert result.stderr == notes
     assert json.loads(run("train", folder, "-o", tmp_path / "x.guide", "--json").stdout)["evaluation"] is None
 
 

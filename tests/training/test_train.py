@@ -106,7 +106,7 @@ def test_with_nothing_to_judge_there_is_a_guide_without_a_number(image_folder, k
         shutil.copytree(folder / "train/red", folder / "val/red")
     guide = fg.train(folder)
     assert guide.evaluation is None and guide.facts["metrics"] is None
-    assert set(guide.records) == {"history.csv"}
+    assert set(guide.records) == {"history.csv", "report.html"}
     assert guide.predict(next(folder.rglob("red/*.png"))).label == "red"
 
 
@@ -181,8 +181,8 @@ def test_the_fingerprint_of_the_data_changes_with_a_photo_or_a_label(image_folde
 def test_progress_tells_of_every_stage(image_folder):
     stages = []
     fg.train(image_folder(TWO), on_progress=lambda stage, done, total: stages.append((stage, done == total)))
-    assert list(dict.fromkeys(stage for stage, _ in stages)) == ["features", "strength", "head"]
-    assert {("features", True), ("strength", True), ("head", True)} <= set(stages)
+    assert list(dict.fromkeys(stage for stage, _ in stages)) == ["features", "strength", "head", "report"]
+    assert {("features", True), ("strength", True), ("head", True), ("report", True)} <= set(stages)
 
 
 # Bad photos, and files of no class

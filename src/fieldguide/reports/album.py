@@ -11,6 +11,7 @@ from fieldguide.pages.thumbnails import Room, thumbnail
 from fieldguide.reports.evidence import Sample
 
 SMALL_PX, LARGE_PX = 72, 144
+_MOST = 2000  # pictures that are made; of the others names are shown
 _AHEAD = 64  # pictures made before they are asked for
 
 
@@ -58,6 +59,8 @@ class Album:
         """Return of each photo its name, class, answer, probability and picture, as JSON holds them."""
 
         def develop_one(number: int) -> str:
+            if number >= _MOST:
+                return ""
             entry = self._entries[number]
             return thumbnail(entry.sample.images, int(entry.sample.indices[entry.row]), entry.side_px)
 

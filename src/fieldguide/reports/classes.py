@@ -12,19 +12,26 @@ from fieldguide.reports.evidence import Sample
 
 MATRIX_CLASSES = 30  # more make a matrix that nobody reads
 _PAIRS = 24  # that are listed instead, most often confused
-_WRONG, _RIGHT = 24, 12  # photos of a cell
+_MOST_ROWS = 200  # classes that are told of, the weakest
+_MOST_PHOTOS = 1200  # of all cells
+_FEWEST, _WRONG, _RIGHT = 3, 24, 12  # photos of a cell: at least, and at most of mistakes and of right answers
 
 
 def class_rows(evaluation: Evaluation, num_learnt: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Return a row for each class, the weakest first.
+    """Return a row for each class, the weakest first; of very many, these alone.
 
     Args:
         evaluation: of the photos held out.
         num_learnt: photos that were learnt from, by class.
     """
     confusion = np.array(evaluation.confusion)
+    scores = evaluation.classes
+    weakest = sorted(
+        range(len(scores)), key=lambda k: (not scores[k].support, scores[k].recall, -scores[k].support)
+    )
     rows = []
-    for number, score in enumerate(evaluation.classes):
+    for number in weakest[:_MOST_ROWS]:
+        score = scores[number]
         right, mistaken = int(confusion[number, number]), confusion[number].copy()
         mistaken[number] = 0
         other = int(mistaken.argmax())
@@ -43,7 +50,7 @@ def class_rows(evaluation: Evaluation, num_learnt: Mapping[str, int]) -> list[di
                 "taken": int(mistaken[other]),
             }
         )
-    return sorted(rows, key=lambda row: (2.0 if row["recall"] is None else row["recall"], -row["support"]))
+    return rows
 
 
 def confusions(
@@ -66,8 +73,9 @@ def confusions(
     is_matrix = num_classes <= MATRIX_CLASSES
     pairs = pairs if is_matrix else pairs[:_PAIRS]
     diagonal = [(k, k) for k in range(num_classes) if is_matrix and counts[k, k]]
+    room = max(_FEWEST, _MOST_PHOTOS // max(1, len(pairs) + len(diagonal)))
     photos = {
-        f"{true}-{answer}": _photos_of(asked, probs, answers, (true, answer), album)
+        f"{true}-{answer}": _photos_of(asked, probs, answers, (true, answer), album, at_most=room)
         for true, answer in [*pairs, *diagonal]
     }
     return {
@@ -87,13 +95,15 @@ def _photos_of(
     answers: npt.NDArray[np.int64],
     cell: tuple[int, int],
     album: Album,
+    *,
+    at_most: int,
 ) -> list[int]:
     """Return photos of a cell: of mistakes the surest ones, and of right answers the least sure ones."""
     true, answer = cell
     rows = np.flatnonzero((asked.labels == true) & (answers == answer))
     surest = probs[rows, answer]
     if true == answer:
-        rows = rows[np.argsort(surest, kind="stable")][:_RIGHT]
+        rows = rows[np.argsort(surest, kind="stable")][: min(_RIGHT, at_most)]
     else:
-        rows = rows[np.argsort(-surest, kind="stable")][:_WRONG]
+        rows = rows[np.argsort(-surest, kind="stable")][: min(_WRONG, at_most)]
     return [album.add(asked, row, probs=probs[row]) for row in rows.tolist()]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 _NEAREST = 3
+_ROWS = 8192  # known photos at a time
 _SIDE_PX = 160
 
 
@@ -69,7 +70,9 @@ def _nearest(known: Sample, features: npt.NDArray[np.floating]) -> list[list[tup
     """Return for each of some photos the rows of the known ones most like it, and how like these are."""
     if not len(known):
         return [[] for _ in features]
-    likeness = unit_rows(features) @ unit_rows(known.features).T
+    queries = unit_rows(features)
+    blocks = (known.features[start : start + _ROWS] for start in range(0, len(known), _ROWS))
+    likeness = np.concatenate([queries @ unit_rows(block).T for block in blocks], axis=1)
     best = np.argsort(-likeness, axis=1, kind="stable")[:, :_NEAREST]
     return [
         [(row, float(of_one[row])) for row in rows] for of_one, rows in zip(likeness, best.tolist(), strict=True)
