@@ -4,10 +4,12 @@
 
 Each repeat runs, one after the other: the plain way (plain_transfer.py), fieldguide from a cold cache, fieldguide
 from a warm cache, and two predictions of photos that are in no cache. Prints times, accuracies, peak memory, and
-the ratios of each repeat. With --peer, fastai too (fastai_transfer.py; pip install fastai, and have some minutes).
+the ratios of each repeat; of fieldguide also how soon the guide stood there, before its report. With --peer, also
+fastai (fastai_transfer.py; pip install fastai, and have some minutes).
 """
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -61,6 +63,9 @@ def report(runs: dict[str, list[Run]], pets: Run) -> None:
             f"{name:<28}{statistics.median(seconds):>18.2f}{min(seconds):>8.2f}{max(seconds):>8.2f}{peak:>10.0f}"
             f"{top1(results[0]):>8}"
         )
+    for name in ("cold", "warm"):
+        ready = statistics.median(json.loads(r.stdout[r.stdout.index("{") :])["seconds"] for r in runs[name])
+        print(f"{name}: the guide is ready after {ready:.2f} s (median), its report at the end")
     print()
     for slow, fast in (("plain", "cold"), ("plain", "warm"), ("fastai", "cold")):
         ratios = [a.seconds / b.seconds for a, b in zip(runs.get(slow, []), runs[fast], strict=False)]
