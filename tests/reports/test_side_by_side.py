@@ -76,7 +76,7 @@ def test_photos_that_were_moved_are_asked_for(muddled_path, muddled, tmp_path):
     assert b"A guide to moved" in fg.report([guide])
     shutil.rmtree(place)
     expected = (
-        r"moved.*; that is what .*x\.guide was trained on: pass where those photos are now, or others, by --"
+        r"x\.guide was trained on .*moved, which is not here; pass those photos or others by --data, as a path"
     )
     with pytest.raises(DataError, match=expected):
         fg.report([guide])
@@ -127,3 +127,11 @@ def test_guides_of_one_name_are_called_by_their_paths(muddled_guide, muddled, tm
     places = [muddled_guide.save(tmp_path / folder / "x.guide") for folder in ("a", "b")]
     text = fg.report(places, muddled).decode()
     assert all(f">{place}<" in text for place in places)
+
+
+def test_a_named_set_is_not_fetched_unasked(muddled_guide, tmp_path, monkeypatch):
+    monkeypatch.setattr("fieldguide.data.sources.torchvision_sets.downloaded", None)
+    facts = {**muddled_guide.facts, "data": {**muddled_guide.facts["data"], "name": "flowers102"}}
+    place = replace(muddled_guide, facts=facts).save(tmp_path / "named.guide")
+    with pytest.raises(DataError, match=r"named\.guide was trained on flowers102, which is not here; pass those"):
+        fg.report([place])

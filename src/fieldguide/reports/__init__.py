@@ -47,15 +47,7 @@ def report(
         raise ValueError("guides is empty; name one or more")
     loaded = [load(path, engine=engine) for path in guides]
     wanted = data if data is not None else _own_photos(loaded[0], guides[0])
-    try:
-        evidence = gather(loaded, wanted, data_root=data_root, exclude=exclude, on_progress=on_progress)
-    except DataError as error:
-        if data is not None:
-            raise
-        raise DataError(
-            f"{error}; that is what {guides[0]} was trained on: pass where those photos are now, or others, by "
-            "--data"
-        ) from error
+    evidence = gather(loaded, wanted, data_root=data_root, exclude=exclude, on_progress=on_progress)
     for guide in loaded:
         guide.embedder.start()  # to measure how long a photo takes
     if len(loaded) == 1:
@@ -63,12 +55,17 @@ def report(
     return compare_page(loaded, _told_apart(guides), evidence, on_progress)
 
 
-def _own_photos(guide: Guide, path: str | Path) -> str:
-    """Return what a guide says that it was trained on."""
-    name = guide.facts.get("data", {}).get("name")
+def _own_photos(guide: Guide, path: str | Path) -> Path:
+    """Return where a guide's own photos are, if they are here; a named set is never fetched unasked."""
+    name = str(guide.facts.get("data", {}).get("name", ""))
     if not name:
         raise DataError(f"{path} does not say which photos it was trained on; pass photos by --data")
-    return str(name)
+    if not expand(name).exists():
+        raise DataError(
+            f"{path} was trained on {name}, which is not here; pass those photos or others by --data, as a path "
+            "or as the name of a set"
+        )
+    return expand(name)
 
 
 def _told_apart(paths: Sequence[str | Path]) -> list[str]:
