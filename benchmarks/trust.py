@@ -3,8 +3,9 @@
     python benchmarks/trust.py
 
 Guides to flowers, and to cats and dogs. On the photos held out: the calibration error before and after the
-temperature, how often a set of classes holds the truth, and how many classes it has. Then photos of other sets,
-which show none of the classes: by each of five known measures, how well they are told from the photos held out
+temperature, how often a set of classes holds the truth, and how many classes it has; and the calibration error of
+answers to all photos, each fifth held out in turn, for of few photos chance makes most of it. Then photos of other
+sets, which show none of the classes: by each of five known measures, how well they are told from those held out
 (AUROC: 1 for always, 0.5 for not at all), and how many of each the guide itself calls unknown. At last the same of
 networks trained from nothing, whose features are of these photos alone.
 """
@@ -21,6 +22,7 @@ from fieldguide.data.splits import held_out_photos
 from fieldguide.evaluate import calibration
 from fieldguide.evaluate.coverage import least_probability
 from fieldguide.head.logistic_regression import fit_head
+from fieldguide.training.trust import learn_trust
 from measure import DATA, describe_machine
 
 Features = np.ndarray
@@ -44,6 +46,8 @@ def main() -> None:
     print("".join(f"{f'sets of {c:.0%}':>16}{'classes':>9}" for c in (0.9, 0.95)))
     for name, guide in guides.items():
         judge_probabilities(name, guide)
+    for name, guide in guides.items():
+        judge_in_turn(name, guide)
     for name, guide in guides.items():
         strange = {other: features[other] for other in features if other != name}
         judge_unknowns(name, guide, strange)
@@ -91,6 +95,23 @@ def judge_probabilities(name: str, guide: fg.Guide) -> None:
         )
         print(f"{sets[np.arange(len(new)), labels].mean():>16.3f}{sets.sum(axis=1).mean():>9.2f}", end="")
     print()
+
+
+def judge_in_turn(name: str, guide: fg.Guide) -> None:
+    """Print the calibration error of answers to all photos, each by a head that has not learnt from its fifth."""
+    images = fg.open_images(DATA / name)
+    embedding = guide.embedder.embed(images)
+    features, labels = embedding.features, images.labels[embedding.indices]
+    fifth = np.random.default_rng(0).permutation(len(labels)) % 5
+    probs = np.zeros((len(labels), len(guide.class_names)), np.float32)
+    for number in range(5):
+        learnt = fifth != number
+        fitted, own = fit_head(features[learnt], labels[learnt], len(guide.class_names)), labels[learnt]
+        head, _ = learn_trust(fitted.head, features[learnt], own, fitted.choice.probs, own[fitted.choice.rows])
+        probs[~learnt] = head.probs(features[~learnt])
+    found = calibration(probs, labels)
+    by_chance = f"by chance {found.error_by_chance:.4f}"
+    print(f"{name}, each fifth in turn: ECE {found.error:.4f} of {len(labels)} photos, {by_chance}")
 
 
 def judge_unknowns(name: str, guide: fg.Guide, strange: dict[str, Features]) -> None:
