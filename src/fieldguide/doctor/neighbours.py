@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fieldguide.libraries import one_thread
+
 Floats = npt.NDArray[np.float32]
 
 _DIMS = 128  # principal components: neighbours stay, and products take a tenth of the time
@@ -46,7 +48,9 @@ def _directions(features: npt.NDArray[np.floating]) -> Floats:
     sample = features[:: -(-len(features) // _FIT_ON)].astype(np.float32)
     mean = sample.mean(axis=0)
     sample -= mean
-    _, vectors = np.linalg.eigh(sample.T @ sample)
+    products = sample.T @ sample
+    with one_thread():
+        _, vectors = np.linalg.eigh(products)
     axes = vectors[:, ::-1][:, :_DIMS]
     blocks = [(features[start : start + _ROWS] - mean) @ axes for start in range(0, len(features), _ROWS)]
     directions = np.concatenate(blocks).astype(np.float32)
