@@ -11,6 +11,7 @@ from fieldguide.progress import Progress, silent
 from fieldguide.reports.evidence import Evidence, Sample, gather, sample
 from fieldguide.reports.page import REPORT, to_page, with_report
 from fieldguide.reports.side_by_side import compare_page
+from fieldguide.reports.told import told_by
 
 __all__ = ["REPORT", "Evidence", "Sample", "gather", "report", "sample", "with_report"]
 
@@ -57,7 +58,7 @@ def report(
 
 def _own_photos(guide: Guide, path: str | Path) -> Path:
     """Return where a guide's own photos are, if they are here; a named set is never fetched unasked."""
-    name = str(guide.facts.get("data", {}).get("name", ""))
+    name = told_by(guide).data_name
     if not name:
         raise DataError(f"{path} does not say which photos it was trained on; pass photos by --data")
     if not expand(name).exists():

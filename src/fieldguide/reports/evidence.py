@@ -16,6 +16,7 @@ from fieldguide.embed.cache import Features
 from fieldguide.errors import DataError
 from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
+from fieldguide.reports.told import told_by
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,7 @@ def gather(
         Evidence(
             known=sample(images, labels, embedding, learnt),
             asked=sample(images, labels, embedding, new[embedding.indices]),
-            learns_by_head=is_frozen(guide),
+            learns_by_head=told_by(guide).is_frozen,
         )
         for guide, labels, embedding, learnt in zip(guides, all_labels, embeddings, seen, strict=True)
     ]
-
-
-def is_frozen(guide: Guide) -> bool:
-    """Whether only its head was trained on its photos."""
-    training = guide.facts.get("training")
-    return training is None or training.get("comparison", {}).get("kept") == "frozen"

@@ -2,19 +2,22 @@
 
 import csv
 import io
+from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from fieldguide.guide import Guide
 from fieldguide.head.learning_curve import learning_curve
 from fieldguide.pages.charts import Line, line_chart
 from fieldguide.reports.evidence import Evidence
+from fieldguide.reports.told import Told
 
 _FEWEST_A_CLASS = 16  # photos, for a curve that says anything
 _WORTH_WHILE = 0.5  # right answers in a hundred
 _LEARNT, _ASKED = "var(--leaf)", "var(--miss)"
 
 
-def learning(guide: Guide, evidence: Evidence) -> dict[str, Any]:
+def learning(guide: Guide, told: Told, evidence: Evidence) -> dict[str, Any]:
     """Return charts of how it learnt, and a sentence on what more photos would bring, as far as they are known."""
     charts: list[dict[str, Any]] = []
     sentence = ""
@@ -23,8 +26,7 @@ def learning(guide: Guide, evidence: Evidence) -> dict[str, Any]:
         if found is not None:
             charts, sentence = [found[0]], found[1]
     charts += _by_epochs(guide)
-    training = guide.facts.get("training", {})
-    return {"charts": charts, "sentence": sentence, "verdict": training.get("verdict", "")}
+    return {"charts": charts, "sentence": sentence, "verdict": told.verdict}
 
 
 def _by_photos(guide: Guide, evidence: Evidence) -> tuple[dict[str, Any], str] | None:
@@ -54,9 +56,9 @@ def _by_photos(guide: Guide, evidence: Evidence) -> tuple[dict[str, Any], str] |
 
 def _by_epochs(guide: Guide) -> list[dict[str, Any]]:
     """Return the charts of a network's history."""
-    history = guide.records.get("history.csv", b"").decode("utf-8")
-    rows = list(csv.DictReader(io.StringIO(history)))
-    if not rows or "train_loss" not in rows[0]:
+    history = guide.records.get("history.csv", b"").decode("utf-8", "replace")
+    rows = [row for row in csv.DictReader(io.StringIO(history)) if _is_epoch(row)]
+    if not rows:
         return []
     judged = [row for row in rows if row["validation_loss"]]
 
@@ -76,3 +78,17 @@ def _by_epochs(guide: Guide) -> list[dict[str, Any]]:
             is_share=True,
         ),
     ]
+
+
+def _is_epoch(row: Mapping[str, str | None]) -> bool:
+    """Whether a row of a history has the numbers of an epoch; that of a head alone has others."""
+    told = [
+        row.get("epoch"),
+        row.get("train_loss"),
+        row.get("validation_loss") or 0,
+        row.get("validation_top1") or 0,
+    ]
+    try:
+        return all(isfinite(float(number)) for number in told if number is not None) and None not in told
+    except ValueError:
+        return False

@@ -1,9 +1,7 @@
 """The report of one guide: a page that needs nothing beside it."""
 
-import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from fieldguide.reports.evidence import Evidence
 from fieldguide.reports.learning import learning
 from fieldguide.reports.mistakes import worst_mistakes
 from fieldguide.reports.photo_map import photo_map
+from fieldguide.reports.told import Told, told_by
 from fieldguide.reports.verdict import verdict, without_evidence
 
 REPORT = "report.html"
@@ -51,26 +50,25 @@ def _sections(guide: Guide, evidence: Evidence) -> dict[str, Callable[[], Any]]:
     """Return what makes each section's facts, in the order in which they are given room for pictures."""
     room = Room(MOST_CHARACTERS)
     album = Album(room)
-    data, class_names, asked = guide.facts.get("data", {}), guide.class_names, evidence.asked
+    told, class_names, asked = told_by(guide), guide.class_names, evidence.asked
     probs = guide.head.probs(asked.features) if len(asked) else np.zeros((0, len(class_names)), np.float32)
     sections: dict[str, Callable[[], Any]] = {
-        "name": lambda: title_of(guide),
+        "told": lambda: told,
+        "backbone": lambda: guide.backbone,
         "classes": lambda: _classes(class_names),
-        "num_learnt": lambda: data.get("num_train", len(guide.seen)),
-        "making": lambda: _making(guide),
-        "findings": lambda: _findings(guide, evidence, room),
+        "num_learnt": lambda: len(guide.seen) if told.num_train is None else told.num_train,
+        "findings": lambda: _findings(told, evidence, room),
         "cost": lambda: costs([guide], asked if len(asked) else evidence.known)[0],
-        "learning": lambda: learning(guide, evidence),
+        "learning": lambda: learning(guide, told, evidence),
         "mistakes": lambda: worst_mistakes(guide, evidence, probs, room),
     }
     if len(asked):
         found = evaluate(probs, asked.labels, class_names)
-        num_learnt = {name: counts["train"] for name, counts in data.get("photos", {}).items()}
         sections |= {
             "verdict": lambda: verdict(found, probs, asked.labels),
             "evaluation": lambda: found,
             "guessing": lambda: max(score.support for score in found.classes) / found.num_photos,
-            "rows": lambda: class_rows(found, num_learnt),
+            "rows": lambda: class_rows(found, told.num_learnt),
             "confusion": lambda: confusions(found, asked, probs, album),
             "reliability": lambda: reliability(guide, probs, asked.labels),
             "sets": lambda: sets_of_classes(guide, probs, asked.labels),
@@ -89,21 +87,15 @@ def _classes(class_names: Sequence[str]) -> list[dict[str, str]]:
     return [{"name": name, "colour": colour} for name, colour in zip(class_names, colours, strict=True)]
 
 
-def title_of(guide: Guide) -> str:
-    """Return what to call a guide's photos: their name, without the folders around it."""
-    return PurePath(str(guide.facts.get("data", {}).get("name", "photos"))).name
-
-
 def with_report(guide: Guide, evidence: Evidence, on_progress: Progress = silent) -> Guide:
     """Return the guide with its report among its records, as :func:`to_page` makes it."""
     return replace(guide, records={**guide.records, REPORT: to_page(guide, evidence, on_progress)})
 
 
-def _findings(guide: Guide, evidence: Evidence, room: Room) -> list[dict[str, Any]]:
+def _findings(told: Told, evidence: Evidence, room: Room) -> list[dict[str, Any]]:
     """Return what training found in its photos, with small pictures of them."""
-    told: Sequence[Mapping[str, Any]] = guide.facts.get("doctor", ())
-    shown = [(finding, finding["cases"][:_CASES]) for finding in told]
-    names = [name for _, cases in shown for case in cases for name in case["photos"][:_PHOTOS]]
+    shown = [(finding, finding.cases[:_CASES]) for finding in told.findings]
+    names = [name for _, cases in shown for case in cases for name in case.photos[:_PHOTOS]]
     places = evidence.find(names)
 
     def photo(name: str) -> dict[str, str]:
@@ -112,32 +104,14 @@ def _findings(guide: Guide, evidence: Evidence, room: Room) -> list[dict[str, An
 
     return [
         {
-            "severity": finding["severity"],
-            "summary": finding["summary"],
-            "meaning": finding["meaning"],
-            "num_more": finding["num_cases"] - len(cases),
+            "severity": finding.severity,
+            "summary": finding.summary,
+            "meaning": finding.meaning,
+            "num_more": finding.num_cases - len(cases),
             "cases": [
-                {"photos": [photo(name) for name in case["photos"][:_PHOTOS]], "evidence": case["evidence"]}
+                {"photos": [photo(name) for name in case.photos[:_PHOTOS]], "evidence": case.evidence}
                 for case in cases
             ],
         }
         for finding, cases in shown
     ]
-
-
-def _making(guide: Guide) -> dict[str, Any]:
-    """Return how the guide was made."""
-    facts, backbone = guide.facts, guide.backbone
-    created = facts.get("created")
-    return {
-        "command": facts.get("command", ""),
-        "network": backbone.name,
-        "size_px": backbone.preprocess.size_px,
-        "fit": backbone.preprocess.fit,
-        "created": datetime.datetime.fromisoformat(created).strftime("%d %B %Y, %H:%M UTC") if created else "",
-        "version": facts.get("fieldguide_version", ""),
-        "versions": facts.get("versions", {}),
-        "data": facts.get("data", {}),
-        "seconds": facts.get("training", {}).get("seconds"),
-        "kind": facts.get("training", {}).get("kind", "on frozen features"),
-    }

@@ -18,7 +18,8 @@ from fieldguide.progress import Progress, silent
 from fieldguide.reports.album import Album
 from fieldguide.reports.costs import costs
 from fieldguide.reports.evidence import Evidence, Sample
-from fieldguide.reports.page import MOST_CHARACTERS, title_of
+from fieldguide.reports.page import MOST_CHARACTERS
+from fieldguide.reports.told import told_by
 from fieldguide.reports.verdict import SURE, in_hundred
 
 _SHOWN = 18  # photos that one guide alone has right
@@ -65,7 +66,7 @@ def compare_page(
     own_costs = costs(guides, evidence[0].asked)
     class_names = guides[0].class_names
     facts = {
-        "name": title_of(guides[0]),
+        "name": told_by(guides[0]).title,
         "verdict": _verdict(best),
         "rows": [_row(one, cost) for one, cost in zip(contenders, own_costs, strict=True)],
         "tests": [_told(one, other) for one, other in combinations(best, 2)],
