@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 WIDTH, HEIGHT = 420, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 24, 12, 36
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 24, 12, 36
 _TICKS = 5
 
 

@@ -58,7 +58,7 @@ def _by_epochs(guide: Guide) -> list[dict[str, Any]]:
     """Return the charts of a network's history."""
     history = guide.records.get("history.csv", b"").decode("utf-8", "replace")
     rows = [row for row in csv.DictReader(io.StringIO(history)) if _is_epoch(row)]
-    if not rows:
+    if len(rows) < 2:  # a dot is no curve
         return []
     judged = [row for row in rows if row["validation_loss"]]
 
