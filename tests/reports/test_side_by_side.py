@@ -55,6 +55,12 @@ def test_the_order_of_classes_may_differ(muddled_guide, muddled, tmp_path):
     places = [muddled_guide.save(tmp_path / "one.guide")]
     places.append(replace(muddled_guide, head=head, class_names=names).save(tmp_path / "other.guide"))
     assert "(one alone names 0 photos rightly, other alone 0)" in fg.report(places, muddled).decode()
+    worse = LinearHead(np.roll(head.weight, 1, axis=0), np.roll(head.bias, 1))  # it takes each class for another
+    places[1] = replace(muddled_guide, head=worse, class_names=names).save(tmp_path / "worse.guide")
+    page = tmp_path / "page.html"
+    page.write_bytes(fg.report(places, muddled))
+    shown = re.findall(r"<figcaption>(\w+); said (\w+), \d+ %<br>val/(\w+)/", dom_after(page, "", tmp_path))
+    assert shown and all(truth == folder and answer != truth for truth, answer, folder in shown)
 
 
 def test_it_shows_the_photos_on_which_they_differ_in_a_browser(muddled_guide, muddled, tmp_path):

@@ -1,7 +1,7 @@
 """Several guides to the same classes, asked about the same photos: which is really better?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -32,7 +32,7 @@ class Contender:
     Args:
         name: to call it by.
         guide: itself.
-        asked: N photos, with its own features.
+        asked: N photos, with its own features, and labels in the order of the first guide's classes.
         probs: (N, K) its answers, in the order of the first guide's classes.
         evaluation: of these.
         right: (N,) which of them are right.
@@ -99,7 +99,8 @@ def _ask(guides: Sequence[Guide], names: Sequence[str], asked: Sequence[Sample])
         order = [guide.class_names.index(known) for known in class_names]
         probs = guide.head.probs(own.features)[:, order]
         right = probs.argmax(axis=1) == labels
-        contenders.append(Contender(name, guide, own, probs, evaluate(probs, labels, class_names), right))
+        found = evaluate(probs, labels, class_names)
+        contenders.append(Contender(name, guide, replace(own, labels=labels), probs, found, right))
     return contenders
 
 
