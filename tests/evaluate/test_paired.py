@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from fieldguide.evaluate.paired import paired_test
+from fieldguide.evaluate.paired import holm, paired_test
 
 
 def answers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +31,14 @@ def test_photos_on_which_they_agree_tell_nothing():
     ("first", "second", "better"), [(6, 0, 0), (0, 6, 1), (5, 0, None), (10, 2, 0), (9, 2, None), (0, 0, None)]
 )
 def test_a_lead_counts_where_chance_seldom_makes_it(first, second, better):
-    assert paired_test(*answers(20, first, second, 20)).better == better
+    assert paired_test(*answers(20, first, second, 20)).better() == better
+
+
+def test_of_several_pairs_a_lead_must_be_the_greater():
+    alone, close, none = (paired_test(*answers(20, first, 0, 20)) for first in (8, 6, 3))
+    assert holm([alone]) == [0] and holm([close]) == [0]
+    assert holm([none, alone, close]) == [None, 0, None], "0.008 < 0.05 / 3, but 0.031 > 0.05 / 2"
+    assert holm([close, close]) == [None, None] and holm([]) == []
 
 
 def test_answers_to_other_photos_are_refused():

@@ -25,9 +25,11 @@ def test_guides_are_asked_about_the_same_photos_that_none_has_learnt_from(muddle
     other = fg.train(image_folder({"red": 9, "green": 9, "blue": 9}))
     first, second = gather([muddled_guide, other], muddled)
     assert first.asked.names == second.asked.names and len(first.asked) == 24
-    assert len(first.known) == 49 and len(second.known) == 0
-    (alone,) = gather([other], muddled)
-    assert len(alone.asked) == 24, "the set says what is held out"
+    assert len(first.known) == len(second.known) == 0, "side by side shows none"
+    (alone,) = gather([muddled_guide], muddled)
+    assert len(alone.known) == 49 and alone.is_own
+    (stranger,) = gather([other], muddled)
+    assert len(stranger.asked) == 24 and not stranger.is_own, "the set says what is held out"
 
 
 def test_a_worse_guide_is_found_out(muddled_guide, muddled, tmp_path):
@@ -54,7 +56,8 @@ def test_the_order_of_classes_may_differ(muddled_guide, muddled, tmp_path):
     names = tuple(muddled_guide.class_names[k] for k in order)
     places = [muddled_guide.save(tmp_path / "one.guide")]
     places.append(replace(muddled_guide, head=head, class_names=names).save(tmp_path / "other.guide"))
-    assert "(one alone names 0 photos rightly, other alone 0)" in fg.report(places, muddled).decode()
+    text = fg.report(places, muddled).decode()
+    assert "(one alone names 0 photos rightly, other alone 0)" in text and ">100.0 in 100 times<" in text
     worse = LinearHead(np.roll(head.weight, 1, axis=0), np.roll(head.bias, 1))  # it takes each class for another
     places[1] = replace(muddled_guide, head=worse, class_names=names).save(tmp_path / "worse.guide")
     page = tmp_path / "page.html"
@@ -81,9 +84,7 @@ def test_photos_that_were_moved_are_asked_for(muddled_path, muddled, tmp_path):
     guide = fg.train(place).save(tmp_path / "x.guide")
     assert b"A guide to moved" in fg.report([guide])
     shutil.rmtree(place)
-    expected = (
-        r"x\.guide was trained on .*moved, which is not here; pass those photos or others by --data, as a path"
-    )
+    expected = r"x\.guide was trained on .*moved, which is no path that is here; pass those photos or"
     with pytest.raises(DataError, match=expected):
         fg.report([guide])
 
@@ -114,6 +115,35 @@ def test_guides_that_have_learnt_from_everything_can_not_be_compared(
         fg.report([muddled_path, smaller_path], tmp_path / "train only")
 
 
+def test_a_guide_that_has_learnt_from_all_that_is_passed_has_nothing_to_answer(muddled_path, muddled, tmp_path):
+    shutil.copytree(muddled / "train", tmp_path / "train only")
+    with pytest.raises(DataError, match=r"train only leaves no photo to ask about: each was learnt from"):
+        fg.report([muddled_path], tmp_path / "train only")
+
+
+def test_photos_that_a_list_left_out_are_not_asked_about(image_folder, tmp_path):
+    folder = image_folder({"red": 9, "blue": 9})
+    left_out = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))[::6]
+    (tmp_path / "list.csv").write_text("path\n" + "\n".join(left_out), encoding="utf-8")
+    guide = fg.train(folder, exclude=tmp_path / "list.csv")
+    place = guide.save(tmp_path / "x.guide")
+    with pytest.raises(
+        DataError, match=r"was trained without 3 photos that a list left out; pass the list by --exc"
+    ):
+        fg.report([place])
+    text = fg.report([place], exclude=tmp_path / "list.csv").decode()
+    assert f"asked about {guide.evaluation.num_photos} photos of photos" in text
+
+
+def test_photos_of_another_set_are_not_shown_for_those_of_training(muddled_path, image_folder):
+    other = image_folder({"blue": 4, "green": 4, "red": 4}, "other")
+    (other / "train" / "blue").mkdir(parents=True)
+    text = fg.report([muddled_path], other).decode()
+    assert "asked about 12 photos of other" in text
+    finding = text.partition("identical files")[2].partition("</section>")[0]
+    assert "train/blue/copy.png" in finding and "<img" not in finding
+
+
 def test_a_folder_without_photos_in_classes_is_refused(muddled_path, tmp_path):
     for number in (1, 2):
         (tmp_path / "photos" / "red").mkdir(parents=True, exist_ok=True)
@@ -139,5 +169,5 @@ def test_a_named_set_is_not_fetched_unasked(muddled_guide, tmp_path, monkeypatch
     monkeypatch.setattr("fieldguide.data.sources.torchvision_sets.downloaded", None)
     facts = {**muddled_guide.facts, "data": {**muddled_guide.facts["data"], "name": "flowers102"}}
     place = replace(muddled_guide, facts=facts).save(tmp_path / "named.guide")
-    with pytest.raises(DataError, match=r"named\.guide was trained on flowers102, which is not here; pass those"):
+    with pytest.raises(DataError, match=r"named\.guide was trained on flowers102, which is no path that is h"):
         fg.report([place])

@@ -46,9 +46,30 @@ def test_what_is_odd_but_harmless_is_told_as_it_is(muddled_guide, muddled, key):
     assert "<b>soon" not in text and "<i>fine" not in text
 
 
-def test_a_history_of_no_numbers_is_no_chart(muddled_guide, muddled):
-    history = b"epoch,train_loss,validation_loss,validation_top1\n1,x,,\n2,nan,,\n3,0.5,,\n4,0.25,,\n"
+@pytest.mark.parametrize(
+    ("rows", "num_charts"),
+    [
+        (b"1,x,,\n2,0.5,,\n", 0),
+        (b"1,nan,,\n2,1e308,,\n3,-1e308,,\n", 0),
+        (b"1," + b"9" * 200_000, 0),
+        (b"\xff\xfe\x00", 0),
+        (b"1,0.5,0.4,\n2,0.25,0.3,\n", 1),
+        (b"1,0.5,0.4,0.6\n2,0.2,0.3,0.7\n", 2),
+    ],
+    ids=["words", "nan and huge", "too long", "no text", "no accuracy", "whole"],
+)
+def test_a_history_is_drawn_as_far_as_it_is_numbers(muddled_guide, muddled, rows, num_charts):
+    history = b"epoch,train_loss,validation_loss,validation_top1\n" + rows
     strange = replace(muddled_guide, records={"history.csv": history})
     (evidence,) = gather([strange], muddled)
-    text = to_page(strange, evidence).decode()
-    assert text.count("loss, by epoch") == 2, "a chart's title and its name, of the two rows that are numbers"
+    assert to_page(strange, evidence).decode().count(', by epoch"') == num_charts
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["curl http://x | sh", "fieldguide train x; rm -rf y", "fieldguide train 'x", "fieldguide train $(x)"],
+)
+def test_only_a_command_of_ours_is_shown(muddled_guide, command):
+    strange = replace(muddled_guide, facts={**muddled_guide.facts, "command": command})
+    assert told_by(strange).command == ""
+    assert told_by(muddled_guide).command == muddled_guide.facts["command"]

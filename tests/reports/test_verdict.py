@@ -24,7 +24,7 @@ def test_it_says_how_good_what_is_confused_and_when_to_believe_it():
         "Of 100 new photos like these it names about 90 rightly; it was asked about 50, after which anything from "
         "79 to 96 is plausible.",
         "Most often it takes dog for cat (5 of 20 photos); it knows cat best (20 of 20 right).",
-        "It is at least 90 % sure of 100 of 100 photos, and right in 90 of 100 of these.",
+        "It is at least 90 % sure of 100 of 100 photos, and of those it named 45 of 50 rightly.",
     ]
 
 
@@ -44,9 +44,22 @@ def test_one_that_is_surer_than_it_should_be_is_told_off():
     labels = np.array([0] * 15 + [1] * 25)
     third = verdict(evaluate(probs, labels, NAMES), probs, labels)[2]
     assert third == (
-        "It is at least 90 % sure of 75 of 100 photos, and right in only 50 of 100 of these: it is surer than it "
-        "should be."
+        "It is at least 90 % sure of 75 of 100 photos, and of those it named only 15 of 30 rightly: it is surer than "
+        "it should be."
     )
+
+
+def test_sure_of_everything_and_wrong_in_half_is_surer_than_it_should_be():
+    assert told([0] * 10 + [1] * 10, [0] * 20, 0.95)[2].endswith("named only 10 of 20 rightly: it is surer than it "
+                                                                 "should be.")  # fmt: skip
+
+
+def test_one_of_three_may_be_chance():
+    probs = np.full((9, 3), 0.3, np.float32)
+    probs[:3] = (0.92, 0.05, 0.03)
+    labels = np.array([0, 0, 1, *[0] * 6])
+    third = verdict(evaluate(probs, labels, NAMES), probs, labels)[2]
+    assert third.endswith("33 of 100 photos, and of those it named 2 of 3 rightly; look at the others yourself.")
 
 
 def test_without_photos_to_ask_about_nobody_knows():

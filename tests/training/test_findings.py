@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 import fieldguide as fg
+from fieldguide.introspection.trace import UntraceableError
 
 
 @pytest.fixture
@@ -13,6 +14,15 @@ def faulty(colour_folder):
     shutil.copyfile(colour_folder / "green" / "05.png", colour_folder / "green" / "copy.png")
     (colour_folder / "red" / "broken.jpg").write_bytes(b"no image")
     return colour_folder
+
+
+@pytest.fixture
+def muddled_colours(image_folder):
+    """Two colours, where half of the photos held out lie in the wrong class."""
+    folder = image_folder({"train/red": 6, "train/blue": 6, "val/red": 4, "val/blue": 4})
+    for number, photo in enumerate(sorted((folder / "val" / "red").iterdir())[:2]):
+        photo.rename(folder / "val" / "blue" / f"was red {number}.png")
+    return folder
 
 
 def found_by(guide):
@@ -49,9 +59,29 @@ def test_the_guide_is_kept_before_its_report_is_made(faulty, tmp_path, monkeypat
     assert fg.load(target).class_names == ("blue", "green", "red")
 
 
-def test_a_fine_tuned_network_tells_of_labels_that_its_validation_photos_contradict(colour_folder):
-    for number in range(12, 30):
-        shutil.copyfile(colour_folder / "red" / "01.png", colour_folder / "blue" / f"copy{number}.png")
-    guide = fg.finetune(colour_folder, size_px=64, settings={"epochs": 1, "validation": 0.3})
-    assert guide.facts["doctor"], "a picture under two labels, many times"
-    assert "report.html" in guide.records and "--finetune" in guide.facts["command"]
+def test_a_fine_tuned_network_tells_of_labels_that_its_validation_photos_contradict(image_folder, monkeypatch):
+    folder = image_folder({f"{part}/{name}": 6 for part in ("train", "val", "test") for name in ("red", "blue")})
+    photo = min((folder / "val" / "red").iterdir())
+    photo.rename(folder / "val" / "blue" / "was red.png")
+    monkeypatch.setattr("fieldguide.training.finetuning.leads", lambda ours, theirs: True)
+    guide = fg.finetune(folder, size_px=64, settings={"epochs": 1, "lr": 1e-6})
+    (case,) = found_by(guide)["wrong label"]["cases"]
+    assert case["photos"] == ["val/blue/was red.png"]
+    assert 'alt="val/blue/was red.png"' in guide.records["report.html"].decode(), "with its picture"
+    assert "--finetune" in guide.facts["command"]
+
+
+def test_a_network_that_can_not_be_followed_has_a_report_without_marks(muddled_colours, monkeypatch):
+    def refuse(*_, **__):
+        raise UntraceableError("the network can't be followed without computing")
+
+    monkeypatch.setattr("fieldguide.explain.class_activation.list_nodes", refuse)
+    text = fg.train(muddled_colours).records["report.html"].decode()
+    assert "<article>" in text and "the marks of" not in text
+
+
+def test_a_report_that_fails_is_a_warning_and_the_guide_is_there(colours, monkeypatch):
+    monkeypatch.setattr("fieldguide.reports.page.photo_map", lambda *_: 1 / 0)
+    with pytest.warns(UserWarning, match="the report could not be made: ZeroDivisionError: division by zero"):
+        guide = fg.train(colours)
+    assert "report.html" not in guide.records and guide.evaluation.top1 == 1

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from fieldguide.data.image_set import SkippedPhoto
 
 _NAMED_SKIPPED = 10
-_STAGES = {"features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
+_STAGES = {"report": "Making the report",
+           "features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
            "writing": "Writing photos", "batches": "Measuring batches", "guides": "Training guides",
            "memory": "Measuring memory", "latency": "Timing passes", "pictures": "Decoding photos",
            "steps": "Learning", "rates": "Trying rates", "looks": "Looking at photos",

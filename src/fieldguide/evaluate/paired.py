@@ -1,5 +1,6 @@
 """Which of two classifiers is really better: they are asked about the same photos, and compared photo by photo."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +28,9 @@ class PairedTest:
     only_second: int
     p_value: float
 
-    @property
-    def better(self) -> int | None:
-        """0 or 1, whichever is better by more than chance; None where that can't be said."""
-        if self.p_value >= CHANCE:
+    def better(self, at: float = CHANCE) -> int | None:
+        """Return 0 or 1, whichever is better by more than chance; None where that can't be said."""
+        if self.p_value >= at:
             return None
         return 0 if self.only_first > self.only_second else 1
 
@@ -45,6 +45,21 @@ def paired_test(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> 
         raise ValueError(f"{first.shape} and {second.shape} answers; a paired test takes two to each of N photos")
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     return PairedTest(len(first), only_first, only_second, _two_sided(only_first, only_second))
+
+
+def holm(tests: Sequence[PairedTest]) -> list[int | None]:
+    """Return which of each pair is better, of several pairs compared at once; None where that can't be said.
+
+    Of many pairs of equally good ones some differ by chance. So the least of M values must be below an M-th of
+    what one alone must, the next below a part of M - 1, and so on to the first that is not (Holm, 1979,
+    https://www.jstor.org/stable/4615733).
+    """
+    better: list[int | None] = [None] * len(tests)
+    for done, number in enumerate(sorted(range(len(tests)), key=lambda n: tests[n].p_value)):
+        better[number] = tests[number].better(CHANCE / (len(tests) - done))
+        if better[number] is None:
+            break
+    return better
 
 
 def _two_sided(one: int, other: int) -> float:

@@ -13,6 +13,7 @@ from fieldguide.errors import PhotoError
 
 THUMBNAIL_PX = 200
 _QUALITY = 70
+_SMALLEST = 600  # characters of a picture
 
 
 def thumbnail(images: ImageSet, index: int, side_px: int = THUMBNAIL_PX) -> str:
@@ -41,6 +42,11 @@ class Room:
 
     def __init__(self, characters: int) -> None:
         self._left = characters
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another picture worth showing."""
+        return self._left < _SMALLEST
 
     def take(self, picture: str) -> str:
         """Return the picture, and "" where there is no room for it."""

@@ -10,7 +10,7 @@ from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
 from fieldguide.reports.evidence import Evidence, Sample, gather, sample
 from fieldguide.reports.page import REPORT, to_page, with_report
-from fieldguide.reports.side_by_side import compare_page
+from fieldguide.reports.side_by_side import check_classes, compare_page
 from fieldguide.reports.told import told_by
 
 __all__ = ["REPORT", "Evidence", "Sample", "gather", "report", "sample", "with_report"]
@@ -46,27 +46,38 @@ def report(
     """
     if not guides:
         raise ValueError("guides is empty; name one or more")
-    loaded = [load(path, engine=engine) for path in guides]
-    wanted = data if data is not None else _own_photos(loaded[0], guides[0])
+    loaded, names = [load(path, engine=engine) for path in guides], _told_apart(guides)
+    check_classes(loaded, names)
+    wanted = data if data is not None else _own_photos(loaded[0], guides[0], is_listed=exclude is not None)
     evidence = gather(loaded, wanted, data_root=data_root, exclude=exclude, on_progress=on_progress)
+    if data is not None and len(loaded) == 1 and not len(evidence[0].asked):
+        raise DataError(
+            f"{evidence[0].images.name} leaves no photo to ask about: each was learnt from, lies in no class "
+            "folder or can't be used; pass photos that are new, or the whole set with those held out"
+        )
     for guide in loaded:
         guide.embedder.start()  # to measure how long a photo takes
     if len(loaded) == 1:
         return to_page(loaded[0], evidence[0], on_progress)
-    return compare_page(loaded, _told_apart(guides), evidence, on_progress)
+    return compare_page(loaded, names, evidence)
 
 
-def _own_photos(guide: Guide, path: str | Path) -> Path:
+def _own_photos(guide: Guide, path: str | Path, *, is_listed: bool) -> Path:
     """Return where a guide's own photos are, if they are here; a named set is never fetched unasked."""
-    name = told_by(guide).data_name
-    if not name:
+    told = told_by(guide)
+    if not told.data_name:
         raise DataError(f"{path} does not say which photos it was trained on; pass photos by --data")
-    if not expand(name).exists():
+    if not expand(told.data_name).exists():
         raise DataError(
-            f"{path} was trained on {name}, which is not here; pass those photos or others by --data, as a path "
-            "or as the name of a set"
+            f"{path} was trained on {told.data_name}, which is no path that is here; pass those photos or others "
+            "by --data, as a path or as the name of a set"
         )
-    return expand(name)
+    if told.num_excluded and not is_listed:
+        raise DataError(
+            f"{path} was trained without {told.num_excluded} photos that a list left out; pass the list by "
+            "--exclude, or they would be asked about"
+        )
+    return expand(told.data_name)
 
 
 def _told_apart(paths: Sequence[str | Path]) -> list[str]:

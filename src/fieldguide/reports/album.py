@@ -11,7 +11,6 @@ from fieldguide.pages.thumbnails import Room, thumbnail
 from fieldguide.reports.evidence import Sample
 
 SMALL_PX, LARGE_PX = 72, 144
-_MOST = 2000  # pictures that are made; of the others names are shown
 _AHEAD = 64  # pictures made before they are asked for
 
 
@@ -59,7 +58,7 @@ class Album:
         """Return of each photo its name, class, answer, probability and picture, as JSON holds them."""
 
         def develop_one(number: int) -> str:
-            if number >= _MOST:
+            if self._room.is_full:
                 return ""
             entry = self._entries[number]
             return thumbnail(entry.sample.images, int(entry.sample.indices[entry.row]), entry.side_px)

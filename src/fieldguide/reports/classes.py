@@ -13,8 +13,8 @@ from fieldguide.reports.evidence import Sample
 MATRIX_CLASSES = 30  # more make a matrix that nobody reads
 _PAIRS = 24  # that are listed instead, most often confused
 _MOST_ROWS = 200  # classes that are told of, the weakest
-_MOST_PHOTOS = 1200  # of all cells
-_FEWEST, _WRONG, _RIGHT = 3, 24, 12  # photos of a cell: at least, and at most of mistakes and of right answers
+_MOST_PHOTOS = 400  # of all cells: there is room for no more
+_WRONG, _RIGHT = 24, 12  # photos of a cell
 
 
 def class_rows(evaluation: Evaluation, num_learnt: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -73,10 +73,12 @@ def confusions(
     is_matrix = num_classes <= MATRIX_CLASSES
     pairs = pairs if is_matrix else pairs[:_PAIRS]
     diagonal = [(k, k) for k in range(num_classes) if is_matrix and counts[k, k]]
-    room = max(_FEWEST, _MOST_PHOTOS // max(1, len(pairs) + len(diagonal)))
+    cells = [*pairs, *diagonal][:_MOST_PHOTOS]
     photos = {
-        f"{true}-{answer}": _photos_of(asked, probs, answers, (true, answer), album, at_most=room)
-        for true, answer in [*pairs, *diagonal]
+        f"{true}-{answer}": _photos_of(
+            asked, probs, answers, (true, answer), album, at_most=_MOST_PHOTOS // len(cells)
+        )
+        for true, answer in cells
     }
     return {
         "is_matrix": is_matrix,

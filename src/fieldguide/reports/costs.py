@@ -1,5 +1,6 @@
 """What a guide costs: how large it is, and how long an answer takes on this machine."""
 
+import contextlib
 import statistics
 import time
 from collections.abc import Sequence
@@ -52,9 +53,10 @@ def _latencies_ms(guides: Sequence[Guide], photos: Sample) -> list[float | None]
         except (PhotoError, OSError):
             continue
     times: list[list[float]] = [[] for _ in guides]
-    for photo in [*read[:_WARM_UP], *read]:
-        for guide, own in zip(guides, times, strict=True):
-            own.append(_answer_ms(guide, photo))
+    with contextlib.suppress(PhotoError):  # it could be decoded a moment ago
+        for photo in [*read[:_WARM_UP], *read]:
+            for guide, own in zip(guides, times, strict=True):
+                own.append(_answer_ms(guide, photo))
     return [statistics.median(own[_WARM_UP:]) if len(own) > _WARM_UP else None for own in times]
 
 

@@ -49,22 +49,24 @@ class Evidence:
     """What a report shows of the photos.
 
     Args:
+        images: the set that they are of.
         known: photos that the guide learnt from, all or some.
         asked: photos that it did not learn from, whose class is known.
         learns_by_head: whether a head alone learnt from ``known``, so that how it would have learnt from fewer can
             be tried; a network's features have seen them.
+        is_own: whether the guide was trained on this set. Another one may have other photos of the same names.
     """
 
+    images: ImageSet = field(repr=False)
     known: Sample
     asked: Sample
     learns_by_head: bool = True
+    is_own: bool = True
 
-    def find(self, names: Sequence[str]) -> dict[str, tuple[ImageSet, int]]:
-        """Return where photos of these names are; those that are in neither set are left out."""
-        wanted, found = set(names), {}
-        for images in (self.asked.images, self.known.images):
-            found.update({name: (images, i) for i, name in enumerate(images.photo_names) if name in wanted})
-        return found
+    def find(self, names: Sequence[str]) -> dict[str, int]:
+        """Return the place in the set of photos of these names, where it is the guide's own."""
+        wanted = set(names) if self.is_own else set()
+        return {name: index for index, name in enumerate(self.images.photo_names) if name in wanted}
 
 
 def sample(
@@ -106,6 +108,8 @@ def gather(
     """
     everything = open_images(data, data_root=data_root, exclude=exclude)
     images = everything.select(is_used(everything))
+    if len(guides) > 1 and images.is_split:  # what they learnt from is not shown side by side
+        images = images.select(images.parts != "train")
     all_labels = [guide.labels_of(images) for guide in guides]
     embeddings = [guide.embedder.embed(images, on_progress) for guide in guides]
     seen = [np.isin(digest_prefixes(e.digests), g.seen) for g, e in zip(guides, embeddings, strict=True)]
@@ -121,9 +125,11 @@ def gather(
         raise DataError(f"{everything.name} holds no photo that can be used ({why}); pass photos in class folders")
     return [
         Evidence(
-            known=sample(images, labels, embedding, learnt),
+            everything,
+            known=sample(images, labels, embedding, learnt if len(guides) == 1 else np.zeros_like(learnt)),
             asked=sample(images, labels, embedding, new[embedding.indices]),
             learns_by_head=told_by(guide).is_frozen,
+            is_own=bool(np.isin(guide.seen, digest_prefixes(embedding.digests)).all()),
         )
         for guide, labels, embedding, learnt in zip(guides, all_labels, embeddings, seen, strict=True)
     ]

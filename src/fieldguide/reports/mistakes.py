@@ -40,7 +40,10 @@ def worst_mistakes(
         return []
     from fieldguide.explain import Explainer  # and with it torch, which a guide without mistakes does not need
 
-    explainer = Explainer(guide)
+    try:
+        explainer = Explainer(guide)
+    except ValueError:  # a network that can't be followed without computing has no marks, and has mistakes
+        explainer = None
     nearest = _nearest(evidence.known, asked.features[worst])
     return [
         {
@@ -50,17 +53,19 @@ def worst_mistakes(
             "probability": float(probs[row].max()),
             "of_truth": float(probs[row, asked.labels[row]]),
             "picture": room.take(thumbnail(asked.images, int(asked.indices[row]), _SIDE_PX)),
-            "marks": room.take(_marks(explainer, asked, row)),
+            "marks": room.take(_marks(explainer, asked, row, guide.class_names[answers[row]])),
             "nearest": [_neighbour(evidence.known, other, likeness, room) for other, likeness in likest],
         }
         for row, likest in zip(worst.tolist(), nearest, strict=True)
     ]
 
 
-def _marks(explainer: "Explainer", asked: Sample, row: int) -> str:
-    """Return the picture with the marks of the answer over it; "" where nothing speaks for it."""
+def _marks(explainer: "Explainer | None", asked: Sample, row: int, class_name: str) -> str:
+    """Return the picture with the marks of a class over it; "" where nothing speaks for it."""
+    if explainer is None:
+        return ""
     try:
-        (marks,) = explainer.explain(asked.images.read(int(asked.indices[row])))
+        (marks,) = explainer.explain(asked.images.read(int(asked.indices[row])), [class_name])
     except (PhotoError, OSError):  # it could be read a moment ago
         return ""
     return pixels_to_text(overlaid(Panel("", marks.picture, marks.heat))) if marks.heat.any() else ""

@@ -1,7 +1,9 @@
 """The report of one guide: a page that needs nothing beside it."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -20,12 +22,12 @@ from fieldguide.reports.evidence import Evidence
 from fieldguide.reports.learning import learning
 from fieldguide.reports.mistakes import worst_mistakes
 from fieldguide.reports.photo_map import photo_map
-from fieldguide.reports.told import Told, told_by
+from fieldguide.reports.told import Told, ToldCase, told_by
 from fieldguide.reports.verdict import verdict, without_evidence
 
 REPORT = "report.html"
 MOST_CHARACTERS = 4_300_000  # of all pictures: the page stays below 5 MB
-_CASES, _PHOTOS = 6, 4  # of each finding, of each case
+_FINDINGS, _CASES, _PHOTOS = 30, 6, 4  # at most; of each finding; of each case
 _SIDE_PX = 144
 
 
@@ -37,7 +39,7 @@ def to_page(guide: Guide, evidence: Evidence, on_progress: Progress = silent) ->
         evidence: the photos to show, and to judge it by.
         on_progress: called as sections are done.
     """
-    sections = _sections(guide, evidence)
+    sections = _sections(guide, evidence, on_progress)
     facts: dict[str, Any] = {}
     for done, (name, make) in enumerate(sections.items()):
         on_progress("report", done, len(sections))
@@ -46,7 +48,7 @@ def to_page(guide: Guide, evidence: Evidence, on_progress: Progress = silent) ->
     return render("report.html", facts)
 
 
-def _sections(guide: Guide, evidence: Evidence) -> dict[str, Callable[[], Any]]:
+def _sections(guide: Guide, evidence: Evidence, on_progress: Progress) -> dict[str, Callable[[], Any]]:
     """Return what makes each section's facts, in the order in which they are given room for pictures."""
     room = Room(MOST_CHARACTERS)
     album = Album(room)
@@ -54,12 +56,14 @@ def _sections(guide: Guide, evidence: Evidence) -> dict[str, Callable[[], Any]]:
     probs = guide.head.probs(asked.features) if len(asked) else np.zeros((0, len(class_names)), np.float32)
     sections: dict[str, Callable[[], Any]] = {
         "told": lambda: told,
+        "asked_of": lambda: PurePath(asked.images.name).name,
+        "num_asked": lambda: len(asked),
         "backbone": lambda: guide.backbone,
         "classes": lambda: _classes(class_names),
-        "num_learnt": lambda: len(guide.seen) if told.num_train is None else told.num_train,
+        "num_learnt": lambda: len(guide.seen) if told.num_train is None else told.num_train - told.num_judged_by,
         "findings": lambda: _findings(told, evidence, room),
         "cost": lambda: costs([guide], asked if len(asked) else evidence.known)[0],
-        "learning": lambda: learning(guide, told, evidence),
+        "learning": lambda: learning(guide, told, evidence, on_progress),
         "mistakes": lambda: worst_mistakes(guide, evidence, probs, room),
     }
     if len(asked):
@@ -88,18 +92,26 @@ def _classes(class_names: Sequence[str]) -> list[dict[str, str]]:
 
 
 def with_report(guide: Guide, evidence: Evidence, on_progress: Progress = silent) -> Guide:
-    """Return the guide with its report among its records, as :func:`to_page` makes it."""
-    return replace(guide, records={**guide.records, REPORT: to_page(guide, evidence, on_progress)})
+    """Return the guide with its report among its records, as :func:`to_page` makes it.
+
+    Whatever goes wrong with the report is a warning: a guide that took hours is not lost to it.
+    """
+    try:
+        page = to_page(guide, evidence, on_progress)
+    except Exception as error:
+        warnings.warn(f"the report could not be made: {type(error).__name__}: {error}", stacklevel=2)
+        return guide
+    return replace(guide, records={**guide.records, REPORT: page})
 
 
 def _findings(told: Told, evidence: Evidence, room: Room) -> list[dict[str, Any]]:
     """Return what training found in its photos, with small pictures of them."""
-    shown = [(finding, finding.cases[:_CASES]) for finding in told.findings]
+    shown = [(finding, finding.cases[:_CASES]) for finding in told.findings[:_FINDINGS]]
     names = [name for _, cases in shown for case in cases for name in case.photos[:_PHOTOS]]
     places = evidence.find(names)
 
     def photo(name: str) -> dict[str, str]:
-        picture = thumbnail(*places[name], _SIDE_PX) if name in places else ""
+        picture = thumbnail(evidence.images, places[name], _SIDE_PX) if name in places else ""
         return {"name": name, "thumbnail": room.take(picture)}
 
     return [
@@ -107,11 +119,16 @@ def _findings(told: Told, evidence: Evidence, room: Room) -> list[dict[str, Any]
             "severity": finding.severity,
             "summary": finding.summary,
             "meaning": finding.meaning,
-            "num_more": finding.num_cases - len(cases),
+            "num_more": max(0, finding.num_cases - len(cases)),
             "cases": [
-                {"photos": [photo(name) for name in case.photos[:_PHOTOS]], "evidence": case.evidence}
+                {"photos": [photo(name) for name in case.photos[:_PHOTOS]], "evidence": _evidence(case)}
                 for case in cases
             ],
         }
         for finding, cases in shown
     ]
+
+
+def _evidence(case: ToldCase) -> str:
+    more = len(case.photos) - _PHOTOS
+    return f"{case.evidence} (and {more} more)" if more > 0 else case.evidence

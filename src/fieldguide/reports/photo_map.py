@@ -11,7 +11,7 @@ from fieldguide.reports.album import SMALL_PX, Album
 from fieldguide.reports.evidence import Evidence
 
 WIDTH, HEIGHT = 1000, 600  # of the map, in its own units
-_OF_EACH = 600  # photos learnt from, and photos asked about
+_OF_EACH = 400  # photos learnt from, and photos asked about
 _PARTS, _STEPS, _PERPLEXITY = 30, 300, 30
 _BEGINNING = 1e-4  # spread of the places that t-SNE begins from
 _FEWEST, _MANY = 20, 150  # photos: fewer are nothing to arrange, and more are arranged by their neighbours

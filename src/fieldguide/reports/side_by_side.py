@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from fieldguide.errors import DataError
 from fieldguide.evaluate import Evaluation, evaluate
-from fieldguide.evaluate.paired import PairedTest, paired_test
+from fieldguide.evaluate.paired import PairedTest, holm, paired_test
 from fieldguide.guide import Guide
 from fieldguide.pages import render
 from fieldguide.pages.thumbnails import Room
-from fieldguide.progress import Progress, silent
 from fieldguide.reports.album import Album
 from fieldguide.reports.costs import costs
 from fieldguide.reports.evidence import Evidence, Sample
@@ -46,30 +45,30 @@ class Contender:
     right: npt.NDArray[np.bool_]
 
 
-def compare_page(
-    guides: Sequence[Guide], names: Sequence[str], evidence: Sequence[Evidence], on_progress: Progress = silent
-) -> bytes:
+def compare_page(guides: Sequence[Guide], names: Sequence[str], evidence: Sequence[Evidence]) -> bytes:
     """Return guides side by side, HTML in UTF-8, below 5 MB.
 
     Args:
-        guides: two or more.
+        guides: two or more, to the same classes.
         names: of these.
         evidence: of each: the photos asked about are the same.
-        on_progress: called as photos are done.
 
     Raises:
-        DataError: they are of other classes, or have learnt from all the photos between them.
+        DataError: they have learnt from all the photos between them.
     """
     contenders = _ask(guides, names, [each.asked for each in evidence])
     best = sorted(contenders, key=lambda each: -each.evaluation.top1)
+    pairs = list(combinations(best, 2))
+    tests = [paired_test(one.right, other.right) for one, other in pairs]
+    better = holm(tests)
     album = Album(Room(MOST_CHARACTERS))
     own_costs = costs(guides, evidence[0].asked)
     class_names = guides[0].class_names
     facts = {
         "name": told_by(guides[0]).title,
-        "verdict": _verdict(best),
+        "verdict": _verdict(best, tests[0], better[0] is not None),
         "rows": [_row(one, cost) for one, cost in zip(contenders, own_costs, strict=True)],
-        "tests": [_told(one, other) for one, other in combinations(best, 2)],
+        "tests": [_told(pair, test, which) for pair, test, which in zip(pairs, tests, better, strict=True)],
         "classes": _by_class(contenders),
         "differences": [_only_right(best[0], best[1], album), _only_right(best[1], best[0], album)],
         "num_photos": len(evidence[0].asked),
@@ -79,22 +78,29 @@ def compare_page(
     return render("side_by_side.html", {**facts, "album": album.develop()})
 
 
-def _ask(guides: Sequence[Guide], names: Sequence[str], asked: Sequence[Sample]) -> list[Contender]:
-    """Ask all guides about the photos."""
-    class_names = guides[0].class_names
+def check_classes(guides: Sequence[Guide], names: Sequence[str]) -> None:
+    """Refuse guides to other classes.
+
+    Raises:
+        DataError: with a class that one of them does not know.
+    """
     for guide, name in zip(guides, names, strict=True):
-        strange = sorted(set(guide.class_names) ^ set(class_names))
+        strange = sorted(set(guide.class_names) ^ set(guides[0].class_names))
         if strange:
             raise DataError(
                 f"{name} and {names[0]} are guides to other classes: {strange[0]!r} is known to one of them "
                 "alone; report on guides to the same classes"
             )
+
+
+def _ask(guides: Sequence[Guide], names: Sequence[str], asked: Sequence[Sample]) -> list[Contender]:
+    """Ask all guides about the photos."""
     if not len(asked[0]):
         raise DataError(
             f"{asked[0].images.name} leaves no photo to compare guides by: each was learnt from by one of them, "
             "or can't be used; pass photos that are new to all"
         )
-    labels, contenders = asked[0].labels, []
+    class_names, labels, contenders = guides[0].class_names, asked[0].labels, []
     for guide, name, own in zip(guides, names, asked, strict=True):
         order = [guide.class_names.index(known) for known in class_names]
         probs = guide.head.probs(own.features)[:, order]
@@ -104,13 +110,12 @@ def _ask(guides: Sequence[Guide], names: Sequence[str], asked: Sequence[Sample])
     return contenders
 
 
-def _verdict(best: Sequence[Contender]) -> list[str]:
-    """Return which guide is better, and whether that is more than chance."""
+def _verdict(best: Sequence[Contender], test: PairedTest, is_better: bool) -> list[str]:
+    """Return which guide is better, and whether the test of the best two says that this is more than chance."""
     first, second = best[:2]
-    test = paired_test(first.right, second.right)
     counts = f"{first.name} alone names {test.only_first} photos rightly, {second.name} alone {test.only_second}"
     shares = ", ".join(f"{each.name} {in_hundred(each.evaluation.top1)}" for each in best)
-    if test.better is None:
+    if not is_better:
         conclusion = (
             f"That may well be chance ({counts}): take the cheaper of the two, or ask them about more photos."
         )
@@ -136,15 +141,14 @@ def _row(one: Contender, cost: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told(one: Contender, other: Contender) -> dict[str, Any]:
-    test: PairedTest = paired_test(one.right, other.right)
+def _told(pair: tuple[Contender, Contender], test: PairedTest, better: int | None) -> dict[str, Any]:
     return {
-        "first": one.name,
-        "second": other.name,
+        "first": pair[0].name,
+        "second": pair[1].name,
         "only_first": test.only_first,
         "only_second": test.only_second,
         "p_value": test.p_value,
-        "better": None if test.better is None else (one, other)[test.better].name,
+        "better": None if better is None else pair[better].name,
     }
 
 

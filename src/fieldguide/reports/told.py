@@ -1,6 +1,7 @@
 """What a guide says of how it was made, read from its guide.json with care: it may be old, or a stranger's."""
 
 import datetime
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -11,6 +12,7 @@ from fieldguide.guide import Guide
 
 T = TypeVar("T")
 D = TypeVar("D")
+_KINDS = {"fine-tuning": "by fine-tuning"}
 _SEVERITIES = ("high", "medium", "low")
 
 
@@ -41,7 +43,9 @@ class Told:
         data_name: of its photos: a path, or the name of a set.
         fingerprint: of them.
         is_split: whether the set said itself what was held out.
-        num_train: photos that it learnt from.
+        num_train: photos that it was trained on.
+        num_judged_by: photos among them, by which a network was only judged while it learnt.
+        num_excluded: photos that a list left out.
         num_held_out: photos that it was judged by.
         num_skipped: photos that could not be used.
         num_learnt: photos that it learnt from, by class.
@@ -60,6 +64,8 @@ class Told:
     fingerprint: str
     is_split: bool
     num_train: int | None
+    num_judged_by: int
+    num_excluded: int
     num_held_out: int | None
     num_skipped: int
     num_learnt: Mapping[str, int]
@@ -89,23 +95,25 @@ def told_by(guide: Guide) -> Told:
     data, training = _read(facts, "data", dict, {}), _read(facts, "training", dict, {})
     photos = _read(data, "photos", dict, {})
     counts = {str(name): _read(_read(photos, name, dict, {}), "train", int, 0) for name in photos}
-    comparison = _read(training, "comparison", dict, {})
+    is_frozen = not training or _read(training, "comparison", dict, {}).get("kept") == "frozen"
     return Told(
         data_name=_read(data, "name", str, ""),
         fingerprint=_read(data, "fingerprint", str, ""),
         is_split=data.get("split") == "given",
         num_train=_read(data, "num_train", int, None),
+        num_judged_by=0 if is_frozen else _read(training, "num_validation", int, 0),
+        num_excluded=_read(data, "excluded", int, 0),
         num_held_out=_read(data, "num_held_out", int, None),
         num_skipped=len(_read(data, "skipped", list, [])),
         num_learnt=counts,
-        command=_read(facts, "command", str, ""),
+        command=_command(_read(facts, "command", str, "")),
         created=_date(_read(facts, "created", str, "")),
         version=_read(facts, "fieldguide_version", str, ""),
         versions={str(k): str(v) for k, v in _read(facts, "versions", dict, {}).items()},
-        kind=_read(training, "kind", str, "on frozen features"),
+        kind="on frozen features" if is_frozen else _KINDS.get(_read(training, "kind", str, ""), "from nothing"),
         seconds=_read(training, "seconds", (int, float), None),
         verdict=_read(training, "verdict", str, ""),
-        is_frozen=not training or comparison.get("kept") == "frozen",
+        is_frozen=is_frozen,
         findings=tuple(_finding(item) for item in _read(facts, "doctor", list, [])),
     )
 
@@ -141,9 +149,19 @@ def _read(facts: Mapping[Any, Any], key: Any, kind: type[T] | tuple[type[T], ...
     return value
 
 
+def _command(text: str) -> str:
+    """Return a command, where it is one of fieldguide's and nothing more: people paste it."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return ""
+    return text if words[:2] == ["fieldguide", "train"] and shlex.join(words) == text else ""
+
+
 def _date(text: str) -> str:
     """Return a time as people write it; as it stands, where it is none."""
     try:
-        return datetime.datetime.fromisoformat(text).strftime("%d %B %Y, %H:%M UTC")
-    except ValueError:
+        time = datetime.datetime.fromisoformat(text)
+        return time.astimezone(datetime.UTC).strftime("%d %B %Y, %H:%M UTC")
+    except (ValueError, OverflowError):
         return text

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from fieldguide.evaluate import Evaluation
+from fieldguide.evaluate import Evaluation, wilson_interval
 
 SURE = 0.9  # probability from which an answer is called sure
 _SURE_SAID = f"{100 * SURE:.0f} %"
@@ -59,13 +59,15 @@ def _what_is_confused(evaluation: Evaluation) -> str:
 
 
 def _when_to_believe(probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> str:
-    sure = probs.max(axis=1) >= SURE
+    surest = probs.max(axis=1)
+    sure = surest >= SURE
     if not sure.any():
         return f"It was never {_SURE_SAID} sure: take its answers as suggestions, and look at each photo yourself."
-    right = float((probs.argmax(axis=1) == labels)[sure].mean())
-    believed = f"It is at least {_SURE_SAID} sure of {in_hundred(float(sure.mean()))} of 100 photos, and right in "
-    if sure.all():
-        return f"{believed}{in_hundred(right)} of 100 of these."
-    if right < SURE - 0.05:
-        return f"{believed}only {in_hundred(right)} of 100 of these: it is surer than it should be."
-    return f"{believed}{in_hundred(right)} of 100 of these; look at the others yourself."
+    count, right = int(sure.sum()), int((probs.argmax(axis=1) == labels)[sure].sum())
+    believed = (
+        f"It is at least {_SURE_SAID} sure of {in_hundred(float(sure.mean()))} of 100 photos, and of those it"
+    )
+    if wilson_interval(right, count)[1] < surest[sure].mean():
+        return f"{believed} named only {right} of {count} rightly: it is surer than it should be."
+    others = "" if sure.all() else "; look at the others yourself"
+    return f"{believed} named {right} of {count} rightly{others}."

@@ -112,19 +112,20 @@ def _make_guide(
         from_nothing=comparison is None,
         recipe=job.settings(),
     )
+    asked_probs = on_validation[:0] if comparison is None else on_validation  # of what began with knowledge
     facts = {
         **origin(),
         "command": job_command(job, readable(photos.everything.name)),
         "training": training,
         "data": _data_facts(photos, embedding),
-        "doctor": run_findings(photos, embedding, on_validation[: 0 if comparison is None else None]),
+        "doctor": run_findings(photos, embedding, asked_probs),
         "metrics": summary(evaluation),
     }
     records |= evaluation.files() if evaluation else {}
     guide = replace(guide, facts=facts, records=records, evaluation=evaluation)
     is_new = ~np.isin(digest_prefixes(embedding.digests), photos.seen)
     asked = sample(photos.held_out, photos.held_out.labels, embedding, is_new)
-    return guide, Evidence(known, asked, learns_by_head=False)
+    return guide, Evidence(photos.everything, known, asked, learns_by_head=False)
 
 
 def _answering_guide(

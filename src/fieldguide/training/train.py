@@ -112,7 +112,9 @@ def train(
     )
     facts = {
         **origin(),
-        "command": head_command(
+        "command": ""
+        if isinstance(data, ImageSet)
+        else head_command(
             readable(everything.name),
             backbone=backbone,
             balanced=balanced,
@@ -141,7 +143,7 @@ def train(
     known, asked = (
         sample(images, images.labels, embedding, chosen) for chosen in (~held_out, held_out & ~is_seen)
     )
-    return with_report(guide, Evidence(known, asked), on_progress)
+    return with_report(guide, Evidence(images, known, asked), on_progress)
 
 
 def _records(fitted: FittedHead, evaluation: Evaluation | None) -> dict[str, bytes]:

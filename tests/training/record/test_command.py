@@ -2,6 +2,7 @@
 
 import shlex
 
+import numpy as np
 import pytest
 
 import fieldguide as fg
@@ -59,4 +60,15 @@ def test_fine_tuning_and_a_recipe_that_is_gone(colours, tmp_path):
 
     guide = fg.finetune(colours, size_px=64, recipe=str(recipe), on_epoch=remove)
     words = shlex.split(guide.facts["command"])
-    assert words[3] == "--finetune" and "--recipe" not in words and "lr=0.001" in words and len(epochs) == 1
+    assert words[3] == "--finetune" and words[4:6] == ["--recipe", "finetune"] and len(epochs) == 1
+    told = dict(word.split("=") for word in words if "=" in word)
+    assert told["lr"] == "0.001" and told["layer_decay"] == "1" and told["ema"] == "0", "as the file left them"
+    assert "warmup_epochs" in told, "it would shrink with the epochs"
+
+
+def test_photos_given_as_an_object_have_no_command():
+    images = fg.open_images("digits")
+    some = images.select(np.arange(len(images)) < 200)
+    settings = {"epochs": 1, "batch_size": 16}
+    assert fg.train_network(some, model="multilayer_cnn", settings=settings).facts["command"] == ""
+    assert fg.train(some, report=False).facts["command"] == ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldguide.errors import FieldguideError
-from fieldguide.training.recipe import Recipe, load_recipe
+from fieldguide.training.recipe import load_recipe
 from fieldguide.weights.backbone import DEFAULT_BACKBONE
 
 if TYPE_CHECKING:
@@ -32,7 +32,12 @@ def job_command(job: "Job", data: str) -> str:
     Args:
         job: from nothing or by fine-tuning.
         data: what the set is called.
+
+    Returns:
+        "" of a set that was given as an object, which no command names.
     """
+    if not job.data:
+        return ""
     if job.kind == "fine-tuning":
         words = ["--finetune"] + ([] if job.model == DEFAULT_BACKBONE else ["--backbone", job.model])
     else:
@@ -40,7 +45,9 @@ def job_command(job: "Job", data: str) -> str:
     for name, value in job.arguments.items():
         words += ["--argument", f"{name}={_said(value)}"]
     words += _recipe_words(job)
-    words += _given({"size": job.size_px, "fit": job.fit, "weights": job.weights, "exclude": job.exclude})
+    files = {"weights": job.weights, "exclude": job.exclude}
+    words += _given({"size": job.size_px, "fit": job.fit})
+    words += _given({name: Path(file) for name, file in files.items() if file is not None})
     for teacher in job.teachers:
         words += ["--teacher", Path(teacher).name]
     words += ["--unlabelled"] if job.unlabelled else []
@@ -50,13 +57,14 @@ def job_command(job: "Job", data: str) -> str:
 def _recipe_words(job: "Job") -> list[str]:
     """Return the recipe, and the settings that the job has otherwise."""
     try:
-        base, words = load_recipe(job.recipe_name).recipe, ["--recipe", job.recipe_name]
+        stated = load_recipe(job.recipe_name)
     except FieldguideError:  # a file that is gone by now
-        base, words = Recipe(), []
-    for name, value in job.recipe.items():
-        if getattr(base, name) != value:
-            words += ["--set", f"{name}={_said(value)}"]
-    return words
+        stated = load_recipe("finetune" if job.kind == "fine-tuning" else "baseline")
+    changed = [name for name, value in job.recipe.items() if getattr(stated.recipe, name) != value]
+    if "epochs" in changed and "warmup_epochs" not in changed:
+        changed.append("warmup_epochs")  # which other epochs would change, where it is not given
+    settings = [f"{name}={_said(job.recipe[name])}" for name in changed]
+    return ["--recipe", stated.name, *(word for setting in settings for word in ("--set", setting))]
 
 
 def _given(options: Mapping[str, object]) -> Iterator[str]:
