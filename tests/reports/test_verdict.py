@@ -44,14 +44,14 @@ def test_one_that_is_surer_than_it_should_be_is_told_off():
     labels = np.array([0] * 15 + [1] * 25)
     third = verdict(evaluate(probs, labels, NAMES), probs, labels)[2]
     assert third == (
-        "It is at least 90 % sure of 75 of 100 photos, and of those it named only 15 of 30 rightly: it is surer than "
-        "it should be."
+        "It is at least 90 % sure of 75 of 100 photos, and of those it named only 15 of 30 rightly: it is surer "
+        "than it should be."
     )
 
 
 def test_sure_of_everything_and_wrong_in_half_is_surer_than_it_should_be():
-    assert told([0] * 10 + [1] * 10, [0] * 20, 0.95)[2].endswith("named only 10 of 20 rightly: it is surer than it "
-                                                                 "should be.")  # fmt: skip
+    third = told([0] * 10 + [1] * 10, [0] * 20, 0.95)[2]
+    assert third.endswith("named only 10 of 20 rightly: it is surer than it should be.")
 
 
 def test_one_of_three_may_be_chance():
