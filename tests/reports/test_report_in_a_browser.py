@@ -31,6 +31,13 @@ def test_a_dot_shows_its_photo_and_a_class_can_be_seen_alone(page, tmp_path):
     point = f"document.querySelector('.map [data-photo]').dispatchEvent({event});"
     tip = dom_after(page, point, tmp_path).partition('<div id="tip"')[2].partition("</section>")[0]
     assert "<figure>" in tip and "learnt from" in tip and "hidden" not in tip.partition(">")[0]
+    keys = "for (const key of ['ArrowRight', 'ArrowRight']) document.querySelector('.map svg').dispatchEvent("
+    keys += "new KeyboardEvent('keydown', {key, bubbles: true}));"
+    second = dom_after(page, keys, tmp_path).partition('<div id="tip"')[2].partition("</section>")[0]
+    assert "<figure>" in second and second != tip, "arrow keys go through them"
+    escape = "document.querySelector('.map svg').dispatchEvent("
+    escape += "new KeyboardEvent('keydown', {key: 'Escape', bubbles: true}));"
+    assert "hidden" in dom_after(page, point + escape, tmp_path).partition('<div id="tip"')[2].partition(">")[0]
     alone = dom_after(page, "document.querySelector('#legend button[data-class=\"1\"]').click();", tmp_path)
     dots = re.findall(r'<(?:circle|path) data-photo="\d+" data-of="(\d)"([^>]*)>', alone)
     assert {of for of, rest in dots if "away" not in rest} == {"1"}

@@ -16,7 +16,7 @@ def report(
         str | None,
         typer.Option(
             help="Photos in class folders, in any form that train takes.",
-            show_default="those that the first guide was trained on",
+            show_default="those that the first guide was trained on, where they are a path",
         ),
     ] = None,
     output: Annotated[

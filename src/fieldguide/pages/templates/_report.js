@@ -59,26 +59,36 @@ if (worst && worst.closest("table")) worst.click();
 const map = document.querySelector(".map");
 if (map) {
   const tip = document.getElementById("tip");
-  const show = (event) => {
-    const number = event.target.dataset && event.target.dataset.photo;
-    tip.hidden = number === undefined;
+  const dots = [...map.querySelectorAll("[data-photo]")];
+  let shown = -1;
+  const show = (dot) => {
+    shown = dots.indexOf(dot);
+    tip.hidden = shown < 0;
     if (tip.hidden) return;
-    if (tip.dataset.photo !== number) tip.replaceChildren(figure(Number(number)));
-    tip.dataset.photo = number;
-    const frame = map.getBoundingClientRect(), dot = event.target.getBoundingClientRect();
-    const x = dot.left - frame.left, y = dot.top - frame.top;
-    tip.style.left = `${Math.max(0, x + dot.width + 8 + tip.offsetWidth > frame.width ? x - tip.offsetWidth - 8 : x + dot.width + 8)}px`;
-    tip.style.top = `${Math.max(0, Math.min(y - 20, frame.height - tip.offsetHeight))}px`;
+    tip.replaceChildren(figure(Number(dot.dataset.photo)));
+    const frame = map.getBoundingClientRect(), place = dot.getBoundingClientRect();
+    const left = place.left - frame.left, right = left + place.width + 8;
+    tip.style.left = `${Math.max(0, right + tip.offsetWidth > frame.width ? left - tip.offsetWidth - 8 : right)}px`;
+    tip.style.top = `${Math.max(0, Math.min(place.top - frame.top - 20, frame.height - tip.offsetHeight))}px`;
   };
-  map.addEventListener("pointerover", show);
-  map.addEventListener("pointerdown", show);
-  map.addEventListener("pointerleave", () => { tip.hidden = true; });
+  map.addEventListener("pointerover", (event) => show(event.target));
+  map.addEventListener("pointerleave", () => show(null));
+  document.addEventListener("pointerdown", (event) => show(event.target));
+  map.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape") show(null);
+    if (!step) return;
+    event.preventDefault();
+    let next = shown;
+    do next = (next + step + dots.length) % dots.length; while (dots[next].classList.contains("away") && next !== shown);
+    show(dots[next]);
+  });
   const legend = [...document.querySelectorAll("#legend button")];
   for (const button of legend)
     button.addEventListener("click", () => {
       const isAlone = button.getAttribute("aria-pressed") === "true";
       for (const each of legend) each.setAttribute("aria-pressed", String(each === button && !isAlone));
-      for (const dot of map.querySelectorAll("[data-photo]"))
+      for (const dot of dots)
         dot.classList.toggle("away", !isAlone && dot.dataset.of !== button.dataset.class);
     });
 }
