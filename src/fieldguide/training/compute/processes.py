@@ -4,8 +4,10 @@ What is decided must be decided alike in all of them, or they wait for each othe
 clock, a measurement or a file is done by the first process, which tells the others: see :meth:`Processes.once`.
 """
 
+import atexit
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -24,6 +26,7 @@ Forward = Callable[[Tensor], Tensor]
 _SET_BY_LAUNCHERS = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 _PATIENCE = timedelta(days=1)  # while the first process works alone; one that ends is noticed at once
 _FAILED = "fieldguide/failed"
+_PUTTING_DOWN_S = 0.1
 
 
 class Processes(Protocol):
@@ -137,6 +140,7 @@ class SeveralProcesses:
             mixed_precision="no",  # the recipe's own precision holds, whatever the launcher was told
             kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
         )
+        atexit.register(_leave_group)
         self.count: int = self._accelerator.num_processes
         self.rank: int = self._accelerator.process_index
         self.device: torch.device = self._accelerator.device
@@ -225,6 +229,16 @@ def is_first_to_fail() -> bool:
         return bool(store.add(_FAILED, 1) == 1)
     except RuntimeError:  # the process that kept the store is gone
         return launched.rank() == 0
+
+
+def _leave_group() -> None:
+    """Let the threads by which processes talk put down their last tensors: one that does as Python ends, aborts it.
+
+    They can't be joined, for a network that was wrapped keeps its group; they need Python's lock, and then no more.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+        time.sleep(_PUTTING_DOWN_S)
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:
