@@ -232,9 +232,9 @@ def is_first_to_fail() -> bool:
 
 
 def _leave_group() -> None:
-    """Let the threads by which processes talk put down their last tensors: one that does as Python ends, aborts it.
+    """Let the threads by which processes talk put down their last tensors: done while Python ends, it aborts.
 
-    They can't be joined, for a network that was wrapped keeps its group; they need Python's lock, and then no more.
+    They can't be joined, for a network that was wrapped keeps its group. For this they need Python's lock, once.
     """
     if dist.is_initialized():
         dist.destroy_process_group()
