@@ -285,15 +285,19 @@ class Guide:
         }
         if self.trust is not None:
             facts["trust"] = self.trust.to_facts()
-        tensors = {_BACKBONE + name: array for name, array in self.backbone.weights.tensors.items()}
-        tensors |= {
+        write_guide(target, GuideFiles(facts, self.tensors, dict(self.records)))
+        return target
+
+    @property
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """All that it keeps in arrays, by name."""
+        body = {_BACKBONE + name: array for name, array in self.backbone.weights.tensors.items()}
+        return body | {
             "head.weight": self.head.weight,
             "head.bias": self.head.bias,
             "training_photos": self.seen,
             **(self.trust.to_tensors() if self.trust else {}),
         }
-        write_guide(target, GuideFiles(facts, tensors, dict(self.records)))
-        return target
 
     def labels_of(self, images: ImageSet) -> npt.NDArray[np.int64]:
         """Return a set's labels (len(images),) by this guide's numbers.

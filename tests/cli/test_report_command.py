@@ -9,7 +9,7 @@ def test_it_writes_a_page_and_says_where(run, saved_guide, tmp_path, monkeypatch
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr == "colours-report.html is written; open it in a browser\n"
     text = (tmp_path / "colours-report.html").read_text(encoding="utf-8")
-    assert "<h1>A guide to colours</h1>" in text and " ms</strong><span>for a photo" in text
+    assert "<h1>A guide to blue, green and red</h1>" in text and " ms</strong><span>for a photo" in text
 
 
 def test_it_sets_guides_side_by_side_on_photos_that_are_passed(run, saved_guide, colour_guide, colours, tmp_path):
@@ -17,7 +17,14 @@ def test_it_sets_guides_side_by_side_on_photos_that_are_passed(run, saved_guide,
     target = tmp_path / "new" / "both.html"
     result = run("report", saved_guide, other, "--data", colours, "-o", target)
     assert result.returncode == 0, result.stderr
-    assert "<h1>2 guides to colours</h1>" in target.read_text(encoding="utf-8")
+    text = target.read_text(encoding="utf-8")
+    assert "<h1>2 guides side by side</h1>" in text and "photos of colours, which none of them" in text
+
+
+def test_a_page_of_several_does_not_take_the_place_of_the_first_ones(run, colour_guide, colours, empty_folder):
+    places = [colour_guide.save(empty_folder / f"{name}.guide") for name in "abc"]
+    for guides, name in ((places[:2], "a-and-b-report.html"), (places, "a-and-b-and-1-more-report.html")):
+        assert run("report", *guides, "--data", colours).stderr == f"{name} is written; open it in a browser\n"
 
 
 @pytest.fixture

@@ -40,14 +40,30 @@ def test_a_worse_guide_is_found_out(muddled_guide, muddled, tmp_path):
     sentences = re.findall(r"<p>([^<]*)</p>", text)
     assert sentences[0] == "Of 100 new photos each names rightly: good 92, bad 0."
     assert sentences[1] == (
-        "good is better than bad by more than chance (good alone names 22 photos rightly, bad alone 0)."
+        "good is better than bad by more than chance: 22 of the 24 photos only good names rightly, 0 only bad."
     )
 
 
 def test_guides_as_good_as_each_other_are_told_apart_by_nothing(page):
     text = page.read_text(encoding="utf-8")
-    assert "That may well be chance (" in text and "take the cheaper of the two" in text
+    assert "<p>muddled and smaller are right and wrong about the very same photos: take whichever is" in text
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
+
+
+def test_a_lead_of_a_photo_may_well_be_chance(muddled_guide, muddled, tmp_path):
+    asked = gather([muddled_guide], muddled)[0].asked
+    probs = muddled_guide.head.probs(asked.features)
+    wrong = probs.argmax(axis=1) != asked.labels
+    lead = np.log(probs.max(axis=1) / probs[np.arange(len(asked)), asked.labels])[wrong].min()
+    is_green = np.array([name == "green" for name in muddled_guide.class_names])
+    bias = (muddled_guide.head.bias + (lead + 1e-3) * is_green).astype(np.float32)
+    better = replace(muddled_guide, head=LinearHead(muddled_guide.head.weight, bias))
+    places = [muddled_guide.save(tmp_path / "one.guide"), better.save(tmp_path / "two.guide")]
+    assert re.search(
+        r"<p>Which is better can&#39;t be told: \d of the 24 photos only (one|two) names rightly, \d only (one|two), "
+        r"which may well be chance\. Take whichever is smaller or faster, or ask them about more photos\.</p>",
+        fg.report(places, muddled).decode(),
+    )
 
 
 def test_the_order_of_classes_may_differ(muddled_guide, muddled, tmp_path):
@@ -57,7 +73,8 @@ def test_the_order_of_classes_may_differ(muddled_guide, muddled, tmp_path):
     places = [muddled_guide.save(tmp_path / "one.guide")]
     places.append(replace(muddled_guide, head=head, class_names=names).save(tmp_path / "other.guide"))
     text = fg.report(places, muddled).decode()
-    assert "(one alone names 0 photos rightly, other alone 0)" in text and ">100.0 in 100 times<" in text
+    assert "<p>one and other are right and wrong about the very same photos: take" in text
+    assert ">100 in 100 times<" in text
     worse = LinearHead(np.roll(head.weight, 1, axis=0), np.roll(head.bias, 1))  # it takes each class for another
     places[1] = replace(muddled_guide, head=worse, class_names=names).save(tmp_path / "worse.guide")
     page = tmp_path / "page.html"
@@ -82,7 +99,7 @@ def test_photos_that_were_moved_are_asked_for(muddled_path, muddled, tmp_path):
     place = tmp_path / "moved"
     shutil.copytree(muddled, place)
     guide = fg.train(place).save(tmp_path / "x.guide")
-    assert b"A guide to moved" in fg.report([guide])
+    assert b"of the photos in moved" in fg.report([guide])
     shutil.rmtree(place)
     expected = r"x\.guide was trained on .*moved, which is no path that is here; pass those photos or"
     with pytest.raises(DataError, match=expected):
@@ -132,7 +149,7 @@ def test_photos_that_a_list_left_out_are_not_asked_about(image_folder, tmp_path)
     ):
         fg.report([place])
     text = fg.report([place], exclude=tmp_path / "list.csv").decode()
-    assert f"asked about {guide.evaluation.num_photos} photos of photos" in text
+    assert f"asked about {guide.evaluation.num_photos} photos that were kept aside" in text
 
 
 def test_photos_of_another_set_are_not_shown_for_those_of_training(muddled_path, image_folder):

@@ -23,7 +23,12 @@ def test_a_guide_that_says_nothing_has_a_report_all_the_same(muddled_guide, mudd
     silent = replace(muddled_guide, facts={}, records={}, trust=None)
     (evidence,) = gather([silent], muddled)
     text = to_page(silent, evidence).decode()
-    assert "A guide to photos" in text and '<section id="classes">' in text and 'id="photos"' not in text
+    assert (
+        "Made ; asked" not in text
+        and "A guide to blue, green and red" in text
+        and '<section id="classes">' in text
+        and 'id="photos"' not in text
+    )
 
 
 @pytest.mark.parametrize(

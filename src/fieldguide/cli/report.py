@@ -21,7 +21,12 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The page, an HTML file.", show_default="GUIDE-report.html"),
+        typer.Option(
+            "-o",
+            "--output",
+            help="The page, an HTML file.",
+            show_default="named for the guides, ...-report.html",
+        ),
     ] = None,
     data_root: DataRoot = None,
     exclude: Exclude = None,
@@ -32,7 +37,7 @@ def report(
     from fieldguide.paths import check_place, written_whole
     from fieldguide.reports import report as make_report
 
-    target = output or Path(f"{guides[0].resolve().name.removesuffix('.zip').removesuffix('.guide')}-report.html")
+    target = output or _default_name(guides)
     if target.suffix.lower() != ".html":
         raise typer.BadParameter(f"--output {target}: the name must end in .html")
     twice = [str(guide) for guide in guides if guides.count(guide) > 1]
@@ -46,3 +51,12 @@ def report(
     with written_whole(target) as draft:
         draft.write_bytes(page)
     note(f"{target} is written; open it in a browser")
+
+
+def _default_name(guides: list[Path]) -> Path:
+    """Return what the page is called: of several guides by the first two, so that no page of one is lost to it."""
+    names = [guide.resolve().name.removesuffix(".zip").removesuffix(".guide") for guide in guides]
+    if len(names) == 1:
+        return Path(f"{names[0]}-report.html")
+    more = f"-and-{len(names) - 2}-more" if len(names) > 2 else ""
+    return Path(f"{names[0]}-and-{names[1]}{more}-report.html")

@@ -11,8 +11,9 @@ from fieldguide.data.decode import decode
 from fieldguide.data.image_set import NO_LABEL
 from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_lays
 from fieldguide.doctor.finding import Case, Finding, found
-from fieldguide.doctor.look import LOOK_PX, THUMBNAIL_PX, Look, square
-from fieldguide.doctor.neighbours import Neighbours
+from fieldguide.doctor.look import LOOK_PX, THUMBNAIL_PX, Look, look_at, square
+from fieldguide.doctor.neighbours import Neighbours, find_neighbours
+from fieldguide.evaluate.neighbours import unit_rows
 from fieldguide.progress import Progress, counted, silent
 
 SAME_PICTURE = 0.94  # correlation of two pictures laid over each other; of others it hardly exceeds 0.83
@@ -21,6 +22,10 @@ _AT_ALL = 0.4  # correlation of their thumbnails, as they lie
 _PERHAPS = 0.8  # the same, as crops of each other
 _SQUARE_PX = 48
 _LEAST_PX = 32  # shorter side of pictures that are compared
+_NEAR_AT_ONCE = (
+    0.8  # cosine of the features, as they are, of photos that are copies more often than not much cropped
+)
+_MOST_ACROSS, _MOST_LOOKED_AT, _NEIGHBOURS_ACROSS = 20_000_000, 400, 3  # products; photos held out; of each
 
 Thumbnails = npt.NDArray[np.uint8]
 Groups = list[tuple[int, ...]]
@@ -70,6 +75,40 @@ def near_pairs(
     compared = counted(likely, len(likely), "copies", on_progress)
     same = [(a, b) for a, b, lay in compared if likeness(pictures.of(a), pictures.of(b), lay) >= SAME_PICTURE]
     return [(int(photos[a]), int(photos[b])) for a, b in same]
+
+
+def pairs_across(
+    images: ImageSet,
+    photos: npt.NDArray[np.int64],
+    features: npt.NDArray[np.floating],
+    is_held_out: npt.NDArray[np.bool_],
+) -> list[Pair]:
+    """Find photos held out that show the same picture as one learnt from, without a look at all of the set.
+
+    Only those are compared whose features are most alike, so that copies that were much cropped are missed, and
+    none is found in sets whose photos make too many pairs: :func:`near_pairs` finds more.
+
+    Args:
+        images: the set.
+        photos: (N,) which of its photos the features are of, in rising order.
+        features: (N, D).
+        is_held_out: (N,).
+    """
+    learnt, asked = np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+    if not 0 < len(learnt) * len(asked) <= _MOST_ACROSS:
+        return []
+    likenesses = unit_rows(features[asked]) @ unit_rows(features[learnt]).T
+    nearest = likenesses.argmax(axis=1)
+    surest = np.argsort(-likenesses.max(axis=1), kind="stable")[:_MOST_LOOKED_AT]
+    surest = surest[likenesses.max(axis=1)[surest] >= _NEAR_AT_ONCE]
+    chosen = np.unique(np.concatenate([asked[surest], learnt[nearest[surest]]]))
+    if not len(chosen):
+        return []
+    some = images.select(np.isin(np.arange(len(images)), photos[chosen]))
+    neighbours = find_neighbours(features[chosen], _NEIGHBOURS_ACROSS)
+    pairs = near_pairs(some, look_at(some), np.arange(len(chosen)), neighbours)
+    found = [(int(chosen[one]), int(chosen[other])) for one, other in pairs]
+    return [(int(photos[a]), int(photos[b])) for a, b in found if is_held_out[a] != is_held_out[b]]
 
 
 def _thumbnails(looks: Sequence[Look]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:

@@ -1,5 +1,7 @@
 """What was found, as one page with the photos, that needs nothing beside it."""
 
+import shlex
+from pathlib import PurePath
 from typing import Any
 
 from fieldguide.data import ImageSet
@@ -19,7 +21,8 @@ def to_page(checkup: CheckUp) -> bytes:
     return render(
         "checkup.html",
         {
-            "name": checkup.images.name,
+            "name": PurePath(checkup.images.name).name or checkup.images.name,
+            "photos_path": shlex.quote(checkup.images.name),
             "num_photos": len(checkup.images),
             "num_classes": len(checkup.images.class_names),
             "verdict": _verdict(checkup),
@@ -35,8 +38,11 @@ def _verdict(checkup: CheckUp) -> str:
     if not checkup.findings:
         return "Nothing was found."
     if counts["high"]:
-        return "What is marked high makes answers or the accuracy wrong; look at it first."
-    return "Nothing here makes answers wrong; what is marked medium wastes photos."
+        return (
+            "What is marked high makes answers or the accuracy wrong: look at it first. Medium means that photos "
+            "are wasted, or worth a look; low is good to know."
+        )
+    return "Nothing here makes answers wrong. Medium means that photos are wasted, or worth a look."
 
 
 def _finding(finding: Finding, thumbnails: "_Thumbnails") -> dict[str, Any]:

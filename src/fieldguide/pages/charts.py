@@ -8,6 +8,7 @@ from typing import Any
 WIDTH, HEIGHT = 420, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 24, 12, 36
 _TICKS = 5
+_LEAST_SPAN = 0.05  # of shares
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,11 @@ def line_chart(
     xs = sorted({x for line in lines for x, _ in line.points})
     ys = [y for line in lines for _, y in line.points]
     x_ticks = xs if is_log else [x for x in nice_ticks(xs[0], xs[-1]) if xs[0] <= x <= xs[-1]]
-    y_ticks = nice_ticks(min(ys), max(ys))
+    low, high = min(ys), max(ys)
+    if is_share:  # or a single photo's answer would look like a leap
+        low = min(low, 1 - _LEAST_SPAN)
+        high = max(high, low + _LEAST_SPAN)
+    y_ticks = nice_ticks(low, high)
 
     def across(x: float) -> float:
         low, high, value = (math.log(v) for v in (xs[0], xs[-1], x)) if is_log else (xs[0], xs[-1], x)

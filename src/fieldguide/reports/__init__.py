@@ -48,7 +48,7 @@ def report(
         raise ValueError("guides is empty; name one or more")
     loaded, names = [load(path, engine=engine) for path in guides], _told_apart(guides)
     check_classes(loaded, names)
-    wanted = data if data is not None else _own_photos(loaded[0], guides[0], is_listed=exclude is not None)
+    wanted = data if data is not None else _own_photos(loaded, guides, is_listed=exclude is not None)
     evidence = gather(loaded, wanted, data_root=data_root, exclude=exclude, on_progress=on_progress)
     if data is not None and len(loaded) == 1 and not len(evidence[0].asked):
         raise DataError(
@@ -62,9 +62,9 @@ def report(
     return compare_page(loaded, names, evidence)
 
 
-def _own_photos(guide: Guide, path: str | Path, *, is_listed: bool) -> Path:
-    """Return where a guide's own photos are, if they are here; a named set is never fetched unasked."""
-    told = told_by(guide)
+def _own_photos(guides: Sequence[Guide], paths: Sequence[str | Path], *, is_listed: bool) -> Path:
+    """Return where the first guide's own photos are, if they are here; a named set is never fetched unasked."""
+    told, path = told_by(guides[0]), paths[0]
     if not told.data_name:
         raise DataError(f"{path} does not say which photos it was trained on; pass photos by --data")
     if not expand(told.data_name).exists():
@@ -72,11 +72,13 @@ def _own_photos(guide: Guide, path: str | Path, *, is_listed: bool) -> Path:
             f"{path} was trained on {told.data_name}, which is no path that is here; pass those photos or others "
             "by --data, as a path or as the name of a set"
         )
-    if told.num_excluded and not is_listed:
-        raise DataError(
-            f"{path} was trained without {told.num_excluded} photos that a list left out; pass the list by "
-            "--exclude, or they would be asked about"
-        )
+    for guide, of_guide in zip(guides, paths, strict=True):
+        left_out = told_by(guide).num_excluded
+        if left_out and not is_listed:
+            raise DataError(
+                f"{of_guide} was trained without {left_out} photos that a list left out; pass the list by "
+                "--exclude, or it may be asked about them"
+            )
     return expand(told.data_name)
 
 

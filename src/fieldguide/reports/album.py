@@ -20,7 +20,7 @@ class _Entry:
     row: int
     side_px: int
     answer: int | None
-    probability: float | None
+    percent: int | None
 
 
 class Album:
@@ -50,12 +50,12 @@ class Album:
         if key not in self._numbers:
             self._numbers[key] = len(self._entries)
             answer = None if probs is None else int(probs.argmax())
-            probability = None if probs is None else round(float(probs.max()), 3)
-            self._entries.append(_Entry(sample, row, side_px, answer, probability))
+            percent = None if probs is None else int(f"{100 * probs.max():.0f}")  # as elsewhere on the page
+            self._entries.append(_Entry(sample, row, side_px, answer, percent))
         return self._numbers[key]
 
     def develop(self) -> list[list[Any]]:
-        """Return of each photo its name, class, answer, probability and picture, as JSON holds them."""
+        """Return of each photo its name, class, answer, per cent and picture, as JSON holds them."""
 
         def develop_one(number: int) -> str:
             if self._room.is_full:
@@ -66,6 +66,6 @@ class Album:
         count = len(self._entries)
         pictures = in_threads(develop_one, range(count), ahead=_AHEAD)
         return [
-            [e.sample.names[e.row], int(e.sample.labels[e.row]), e.answer, e.probability, self._room.take(picture)]
+            [e.sample.names[e.row], int(e.sample.labels[e.row]), e.answer, e.percent, self._room.take(picture)]
             for e, picture in zip(self._entries, pictures, strict=True)
         ]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fieldguide.evaluate import Calibration, calibration
+from fieldguide.evaluate import Calibration, calibration, wilson_interval
 from fieldguide.evaluate.coverage import least_probability
 from fieldguide.guide import Guide
 from fieldguide.head import softmax
@@ -33,7 +33,15 @@ def reliability(guide: Guide, probs: npt.NDArray[np.float32], labels: npt.NDArra
 
 
 def _facts(found: Calibration) -> dict[str, Any]:
-    bins = [{"probability": b.probability, "top1": b.top1, "count": b.count} for b in found.bins]
+    bins = [
+        {
+            "probability": b.probability,
+            "top1": b.top1,
+            "count": b.count,
+            "interval": wilson_interval(round(b.top1 * b.count), b.count),
+        }
+        for b in found.bins
+    ]
     return {"error": found.error, "bins": bins}
 
 
@@ -54,12 +62,22 @@ def sets_of_classes(guide: Guide, probs: npt.NDArray[np.float32], labels: npt.ND
     }
 
 
+def called_unknown(guide: Guide, asked: Sample) -> npt.NDArray[np.bool_]:
+    """Return which of the N photos asked about the guide calls unknown, (N,)."""
+    if guide.trust is None or not len(asked):
+        return np.zeros(len(asked), np.bool_)
+    found: npt.NDArray[np.bool_] = (
+        guide.trust.familiarity.measure(asked.features) < guide.trust.familiarity.threshold
+    )
+    return found
+
+
 def unknowns(guide: Guide, asked: Sample, probs: npt.NDArray[np.float32], album: Album) -> dict[str, Any]:
     """Return which of the photos asked about the guide calls unknown, the least familiar first."""
     if guide.trust is None:
         return {}
     familiarity = guide.trust.familiarity.measure(asked.features)
-    unknown = np.flatnonzero(familiarity < guide.trust.familiarity.threshold)
+    unknown = np.flatnonzero(called_unknown(guide, asked))
     shown = unknown[np.argsort(familiarity[unknown], kind="stable")][:_UNKNOWN_SHOWN]
     right = probs.argmax(axis=1) == asked.labels
     return {

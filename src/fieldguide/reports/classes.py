@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fieldguide.evaluate import Evaluation, wilson_interval
 from fieldguide.reports.album import Album
 from fieldguide.reports.evidence import Sample
+from fieldguide.reports.words import listed
 
 MATRIX_CLASSES = 30  # more make a matrix that nobody reads
 _PAIRS = 24  # that are listed instead, most often confused
@@ -34,7 +35,7 @@ def class_rows(evaluation: Evaluation, num_learnt: Mapping[str, int]) -> list[di
         score = scores[number]
         right, mistaken = int(confusion[number, number]), confusion[number].copy()
         mistaken[number] = 0
-        other = int(mistaken.argmax())
+        most = np.flatnonzero(mistaken == max(mistaken.max(), 1)).tolist()
         rows.append(
             {
                 "name": score.name,
@@ -46,8 +47,9 @@ def class_rows(evaluation: Evaluation, num_learnt: Mapping[str, int]) -> list[di
                 "interval": wilson_interval(right, score.support) if score.support else None,
                 "answers": int(confusion[:, number].sum()),
                 "precision": None if np.isnan(score.precision) else score.precision,
-                "taken_for": evaluation.classes[other].name if mistaken[other] else None,
-                "taken": int(mistaken[other]),
+                "taken_for": listed([scores[other].name for other in most]) if most else None,
+                "taken": int(mistaken.max()),
+                "is_tie": len(most) > 1,
             }
         )
     return rows

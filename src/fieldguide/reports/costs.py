@@ -25,27 +25,27 @@ def costs(guides: Sequence[Guide], photos: Sample) -> list[dict[str, Any]]:
         photos: some of them are answered for anew, one after the other.
     """
     are_running = all(guide.embedder.is_running for guide in guides)
-    times = _latencies_ms(guides, photos) if are_running else [None] * len(guides)
+    times = _times_ms(guides, photos) if are_running else [[] for _ in guides]
     return [
         {
-            "parameters": _total(guide, "size"),
-            "bytes": _total(guide, "nbytes"),
-            "latency_ms": latency_ms,
+            "parameters": _num_parameters(guide),
+            "bytes": sum(array.nbytes for array in guide.tensors.values()),
+            "latency_ms": statistics.median(own) if own else None,
+            "quartiles_ms": statistics.quantiles(own, n=4)[::2] if len(own) > 1 else own * 2,
             "processor": processor(),
             "engine": guide.embedder.engine.description if are_running else "",
         }
-        for guide, latency_ms in zip(guides, times, strict=True)
+        for guide, own in zip(guides, times, strict=True)
     ]
 
 
-def _total(guide: Guide, of_each: str) -> int:
-    """Return the sum over all arrays of a guide's weights."""
+def _num_parameters(guide: Guide) -> int:
     arrays = [*guide.backbone.weights.tensors.values(), guide.head.weight, guide.head.bias]
-    return sum(int(getattr(array, of_each)) for array in arrays)
+    return sum(array.size for array in arrays)
 
 
-def _latencies_ms(guides: Sequence[Guide], photos: Sample) -> list[float | None]:
-    """Return the median times from a photo's bytes to the answer, one photo at a time; None without any photo."""
+def _times_ms(guides: Sequence[Guide], photos: Sample) -> list[list[float]]:
+    """Return each guide's times from a photo's bytes to the answer, one at a time; none without any photo."""
     read: list[Photo] = []
     for index in photos.indices[np.linspace(0, len(photos) - 1, min(len(photos), _TIMED)).astype(int)].tolist():
         try:
@@ -57,7 +57,7 @@ def _latencies_ms(guides: Sequence[Guide], photos: Sample) -> list[float | None]
         for photo in [*read[:_WARM_UP], *read]:
             for guide, own in zip(guides, times, strict=True):
                 own.append(_answer_ms(guide, photo))
-    return [statistics.median(own[_WARM_UP:]) if len(own) > _WARM_UP else None for own in times]
+    return [own[_WARM_UP:] for own in times]
 
 
 def _answer_ms(guide: Guide, photo: Photo) -> float:

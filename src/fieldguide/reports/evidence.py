@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,11 @@ class Evidence:
     asked: Sample
     learns_by_head: bool = True
     is_own: bool = True
+
+    @cached_property
+    def title(self) -> str:
+        """What to call the set: its name, without the folders around it."""
+        return PurePath(self.images.name).name or "photos"
 
     def find(self, names: Sequence[str]) -> dict[str, int]:
         """Return the place in the set of photos of these names, where it is the guide's own."""

@@ -38,18 +38,23 @@ def _by_photos(guide: Guide, evidence: Evidence, on_progress: Progress) -> tuple
         return None
     curve = learning_curve(known.features, known.labels, num_classes, on_progress=on_progress)
     measured = [(float(count), top1) for count, top1 in zip(curve.num_photos, curve.top1, strict=True)]
-    ahead = [(float(count), curve.expected(count)) for count in (len(known), 2 * len(known))]
+    expected = [(float(count), curve.expected(count)) for count in (len(known), 2 * len(known))]
     chart = line_chart(
         [
-            Line("tried", measured, _LEARNT),
-            Line("to be expected of all photos there are, and of twice as many", ahead, _LEARNT, is_dashed=True),
+            Line("tried: learnt from some of the photos, asked about others", measured, _LEARNT),
+            Line(
+                "expected from all of them, and from twice as many",
+                [measured[-1], *expected],
+                _LEARNT,
+                is_dashed=True,
+            ),
         ],
         title="right answers, by the photos learnt from",
         x_label="photos learnt from",
         is_log=True,
         is_share=True,
     )
-    gain = 100 * (ahead[1][1] - ahead[0][1])
+    gain = 100 * (expected[1][1] - expected[0][1])
     if gain >= _WORTH_WHILE:
         return chart, f"Twice as many photos are likely to bring {gain:.1f} more right answers in a hundred."
     return chart, "More photos of the same kind are likely to bring little: with twice as many, hardly any answer."

@@ -22,7 +22,11 @@ _SIDE_PX = 160
 
 
 def worst_mistakes(
-    guide: Guide, evidence: Evidence, probs: npt.NDArray[np.float32], room: Room
+    guide: Guide,
+    evidence: Evidence,
+    probs: npt.NDArray[np.float32],
+    is_unknown: npt.NDArray[np.bool_],
+    room: Room,
 ) -> list[dict[str, Any]]:
     """Return the mistakes that the guide was surest of, as the page shows them.
 
@@ -30,6 +34,7 @@ def worst_mistakes(
         guide: that made them.
         evidence: the photos.
         probs: (N, K) what it says of those that it was asked about.
+        is_unknown: (N,) which of these it calls unknown.
         room: for pictures.
     """
     asked = evidence.asked
@@ -51,6 +56,7 @@ def worst_mistakes(
             "true": int(asked.labels[row]),
             "answer": int(answers[row]),
             "probability": float(probs[row].max()),
+            "is_unknown": bool(is_unknown[row]),
             "of_truth": float(probs[row, asked.labels[row]]),
             "picture": room.take(thumbnail(asked.images, int(asked.indices[row]), _SIDE_PX)),
             "marks": room.take(_marks(explainer, asked, row, guide.class_names[answers[row]])),

@@ -1,9 +1,9 @@
 """The report of one guide: a page that needs nothing beside it."""
 
+import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from fieldguide.pages import render
 from fieldguide.pages.thumbnails import Room, thumbnail
 from fieldguide.progress import Progress, silent
 from fieldguide.reports.album import Album
-from fieldguide.reports.belief import reliability, sets_of_classes, unknowns
+from fieldguide.reports.belief import called_unknown, reliability, sets_of_classes, unknowns
 from fieldguide.reports.classes import class_rows, confusions
 from fieldguide.reports.colours import class_colours
 from fieldguide.reports.costs import costs
@@ -23,12 +23,14 @@ from fieldguide.reports.learning import learning
 from fieldguide.reports.mistakes import worst_mistakes
 from fieldguide.reports.photo_map import photo_map
 from fieldguide.reports.told import Told, ToldCase, told_by
-from fieldguide.reports.verdict import verdict, without_evidence
+from fieldguide.reports.verdict import guessing, verdict, without_evidence
+from fieldguide.reports.words import listed
 
 REPORT = "report.html"
 MOST_CHARACTERS = 4_300_000  # of all pictures: the page stays below 5 MB
 _FINDINGS, _CASES, _PHOTOS = 30, 6, 4  # at most; of each finding; of each case
 _SIDE_PX = 144
+_NAMED = 6  # classes, in the title; of more it says how many
 
 
 def to_page(guide: Guide, evidence: Evidence, on_progress: Progress = silent) -> bytes:
@@ -54,9 +56,12 @@ def _sections(guide: Guide, evidence: Evidence, on_progress: Progress) -> dict[s
     album = Album(room)
     told, class_names, asked = told_by(guide), guide.class_names, evidence.asked
     probs = guide.head.probs(asked.features) if len(asked) else np.zeros((0, len(class_names)), np.float32)
+    is_unknown = called_unknown(guide, asked)
     sections: dict[str, Callable[[], Any]] = {
         "told": lambda: told,
-        "asked_of": lambda: PurePath(asked.images.name).name,
+        "photos_path": lambda: shlex.quote(told.data_name) if told.data_name else "PHOTOS",
+        "title": lambda: _title(class_names),
+        "evidence": lambda: evidence,
         "num_asked": lambda: len(asked),
         "backbone": lambda: guide.backbone,
         "classes": lambda: _classes(class_names),
@@ -64,14 +69,14 @@ def _sections(guide: Guide, evidence: Evidence, on_progress: Progress) -> dict[s
         "findings": lambda: _findings(told, evidence, room),
         "cost": lambda: costs([guide], asked if len(asked) else evidence.known)[0],
         "learning": lambda: learning(guide, told, evidence, on_progress),
-        "mistakes": lambda: worst_mistakes(guide, evidence, probs, room),
+        "mistakes": lambda: worst_mistakes(guide, evidence, probs, is_unknown, room),
     }
     if len(asked):
         found = evaluate(probs, asked.labels, class_names)
         sections |= {
-            "verdict": lambda: verdict(found, probs, asked.labels),
+            "verdict": lambda: verdict(found, probs, asked.labels, is_unknown),
             "evaluation": lambda: found,
-            "guessing": lambda: max(score.support for score in found.classes) / found.num_photos,
+            "guessing": lambda: guessing(found),
             "rows": lambda: class_rows(found, told.num_learnt),
             "confusion": lambda: confusions(found, asked, probs, album),
             "reliability": lambda: reliability(guide, probs, asked.labels),
@@ -84,6 +89,11 @@ def _sections(guide: Guide, evidence: Evidence, on_progress: Progress) -> dict[s
             "evaluation": lambda: None,
         }
     return sections | {"map": lambda: photo_map(evidence, probs, album), "album": album.develop}
+
+
+def _title(class_names: Sequence[str]) -> str:
+    is_short = len(class_names) <= _NAMED
+    return f"A guide to {listed(class_names, _NAMED) if is_short else f'{len(class_names)} classes'}"
 
 
 def _classes(class_names: Sequence[str]) -> list[dict[str, str]]:

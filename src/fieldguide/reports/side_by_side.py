@@ -15,11 +15,12 @@ from fieldguide.guide import Guide
 from fieldguide.pages import render
 from fieldguide.pages.thumbnails import Room
 from fieldguide.reports.album import Album
+from fieldguide.reports.belief import called_unknown
 from fieldguide.reports.costs import costs
 from fieldguide.reports.evidence import Evidence, Sample
 from fieldguide.reports.page import MOST_CHARACTERS
-from fieldguide.reports.told import told_by
-from fieldguide.reports.verdict import SURE, in_hundred
+from fieldguide.reports.verdict import SURE
+from fieldguide.reports.words import in_hundred
 
 _SHOWN = 18  # photos that one guide alone has right
 
@@ -65,7 +66,7 @@ def compare_page(guides: Sequence[Guide], names: Sequence[str], evidence: Sequen
     own_costs = costs(guides, evidence[0].asked)
     class_names = guides[0].class_names
     facts = {
-        "name": told_by(guides[0]).title,
+        "name": evidence[0].title,
         "verdict": _verdict(best, tests[0], better[0] is not None),
         "rows": [_row(one, cost) for one, cost in zip(contenders, own_costs, strict=True)],
         "tests": [_told(pair, test, which) for pair, test, which in zip(pairs, tests, better, strict=True)],
@@ -113,30 +114,42 @@ def _ask(guides: Sequence[Guide], names: Sequence[str], asked: Sequence[Sample])
 def _verdict(best: Sequence[Contender], test: PairedTest, is_better: bool) -> list[str]:
     """Return which guide is better, and whether the test of the best two says that this is more than chance."""
     first, second = best[:2]
-    counts = f"{first.name} alone names {test.only_first} photos rightly, {second.name} alone {test.only_second}"
     shares = ", ".join(f"{each.name} {in_hundred(each.evaluation.top1)}" for each in best)
-    if not is_better:
+    others = " of the best two" if len(best) > 2 else ""
+    if not test.only_first + test.only_second:
         conclusion = (
-            f"That may well be chance ({counts}): take the cheaper of the two, or ask them about more photos."
+            f"{first.name} and {second.name}{others} are right and wrong about the very same photos: take "
+            "whichever is smaller or faster."
+        )
+    elif not is_better:
+        conclusion = (
+            f"Which{others} is better can't be told: {_alone(first, second, test)}, which may well be chance. "
+            "Take whichever is smaller or faster, or ask them about more photos."
         )
     else:
-        conclusion = f"{first.name} is better than {second.name} by more than chance ({counts})."
+        conclusion = (
+            f"{first.name} is better than {second.name} by more than chance: {_alone(first, second, test)}."
+        )
     return [f"Of 100 new photos each names rightly: {shares}.", conclusion]
 
 
+def _alone(first: Contender, second: Contender, test: PairedTest) -> str:
+    return (
+        f"{test.only_first} of the {len(first.right)} photos only {first.name} names rightly, {test.only_second} "
+        f"only {second.name}"
+    )
+
+
 def _row(one: Contender, cost: dict[str, Any]) -> dict[str, Any]:
-    sure = one.probs.max(axis=1) >= SURE
-    trust = one.guide.trust
-    unknown = None
-    if trust is not None:
-        unknown = float((trust.familiarity.measure(one.asked.features) < trust.familiarity.threshold).mean())
+    is_unknown = called_unknown(one.guide, one.asked)
+    sure = (one.probs.max(axis=1) >= SURE) & ~is_unknown
     return {
         "name": one.name,
         "network": f"{one.guide.backbone.name}, {one.guide.backbone.preprocess.size_px} px",
         "evaluation": one.evaluation,
         "sure": float(sure.mean()),
         "sure_right": float(one.right[sure].mean()) if sure.any() else None,
-        "unknown": unknown,
+        "unknown": None if one.guide.trust is None else float(is_unknown.mean()),
         "cost": cost,
     }
 

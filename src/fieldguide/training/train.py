@@ -109,6 +109,7 @@ def train(
         skipped=zip(embedding.skipped_indices, (photo.reason for photo in embedding.skipped), strict=True),
         asked=embedding.indices[~held_out][choice.rows],
         probs=choice.probs,
+        features=embedding.features,
     )
     facts = {
         **origin(),

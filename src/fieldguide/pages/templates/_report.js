@@ -9,7 +9,7 @@ function element(kind, text) {
 
 // A photo as a figure: its picture, what it shows, and what the guide said of it.
 function figure(number) {
-  const [name, truth, answer, probability, picture] = album.photos[number];
+  const [name, truth, answer, percent, picture] = album.photos[number];
   const made = element("figure");
   if (picture) {
     const image = element("img");
@@ -17,7 +17,7 @@ function figure(number) {
     image.src = "data:image/jpeg;base64," + picture;
     made.append(image);
   }
-  const said = answer === null ? "learnt from" : `said ${album.classes[answer]}, ${Math.round(100 * probability)} %`;
+  const said = answer === null ? "learnt from" : `said ${album.classes[answer]}, ${percent} %`;
   const caption = element("figcaption", `${album.classes[truth]}; ${said}`);
   caption.append(element("br"), name);
   made.append(caption);
