@@ -1,8 +1,13 @@
 """What copies do to a set."""
 
 import numpy as np
+import pytest
+from PIL import Image
 
-from fieldguide.doctor.copies import find_copies, identical_groups, joined
+from fieldguide.data import open_images
+from fieldguide.doctor import copies
+from fieldguide.doctor.copies import find_copies, identical_groups, joined, pairs_across
+from pictures import scene
 
 NAMES = ("rose", "tulip")
 
@@ -55,3 +60,41 @@ def test_copies_that_are_all_held_out_leak_nothing():
 
 def test_without_copies_nothing_is_found():
     assert kinds([], [], [0, 1]) == {}
+
+
+# Near-copies that training sees at once
+
+
+@pytest.fixture
+def split(scenes):
+    """Scenes, two of which are held out too, one smaller and one mirrored; and what stands in for features."""
+    mirrored = scene(4).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    files = {f"train/{'ab'[seed % 2]}/{seed}.jpg": seed for seed in range(6)}
+    files |= {"val/a/small.jpg": scene(2).resize((120, 90)), "val/a/turned.jpg": mirrored}
+    images = open_images(scenes({**files, "val/a/new.jpg": 9, "val/b/7.jpg": 7}))
+    like = {"small": 2, "turned": 4, "new": 3, "7": 7}  # the network takes the new one for the third
+    seeds = [like.get(name.split("/")[-1][:-4], name.split("/")[-1][:-4]) for name in images.photo_names]
+    return images, np.eye(10, dtype=np.float32)[[int(seed) for seed in seeds]], images.parts == "val"
+
+
+def test_photos_held_out_that_show_a_picture_learnt_from_are_found_without_a_look_at_all(split, monkeypatch):
+    images, features, is_held_out = split
+    looked_at = []
+    look_at = copies.look_at
+    monkeypatch.setattr(copies, "look_at", lambda some: looked_at.extend(some.photo_names) or look_at(some))
+    found = pairs_across(images, np.arange(len(images)), features, is_held_out)
+    assert {tuple(sorted(images.photo_names[photo] for photo in pair)) for pair in found} == {
+        ("train/a/2.jpg", "val/a/small.jpg"),
+        ("train/a/4.jpg", "val/a/turned.jpg"),
+    }
+    assert sorted(looked_at) == sorted(
+        ["train/a/2.jpg", "train/b/3.jpg", "train/a/4.jpg", "val/a/small.jpg", "val/a/turned.jpg", "val/a/new.jpg"]
+    )
+
+
+def test_where_one_side_is_empty_or_pairs_are_too_many_none_is_compared(split, monkeypatch):
+    images, features, is_held_out = split
+    everything = np.arange(len(images))
+    assert pairs_across(images, everything, features, np.zeros(len(images), np.bool_)) == []
+    monkeypatch.setattr(copies, "_MOST_ACROSS", 3)
+    assert pairs_across(images, everything, features, is_held_out) == []

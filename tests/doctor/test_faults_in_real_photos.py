@@ -40,3 +40,21 @@ def test_faults_in_flowers_are_found(photos, tmp_path):
     assert {frozenset(shown[photo] for photo in case.photos) for case in copies} == mirrored | cropped
     suspected = {shown[case.photos[0]] for case in cases["wrong label"]}
     assert len(suspected & flipped) >= 0.7 * len(flipped) and len(suspected - flipped) <= len(flipped)
+
+
+def test_training_tells_of_a_copy_held_out_that_is_not_identical(photos, tmp_path):
+    held_out, learnt = (f"{part}/daisy/{name}.jpg" for part, name in (
+        ("val", "10994032453_ac7f8d9e2e"), ("train", "10466290366_cc72e33532"),
+    ))  # fmt: skip
+    chosen = [held_out, learnt]
+    for part, count in (("train", 12), ("val", 4)):
+        for name in ("daisy", "roses"):
+            files = sorted((photos / "flowers" / part / name).iterdir())[20 : 20 + count]
+            chosen += [file.relative_to(photos / "flowers").as_posix() for file in files]
+    for name in chosen:
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(photos / "flowers" / name, tmp_path / "photos" / name)
+    findings = fg.train(tmp_path / "photos", report=False).facts["doctor"]
+    (leak,) = [finding for finding in findings if finding["kind"] == "leak"]
+    assert leak["summary"] == "1 picture both learnt from and held out (2 photos)"
+    assert leak["cases"] == [{"photos": [held_out, learnt], "evidence": "nearly the same"}]

@@ -12,7 +12,7 @@ from fieldguide.data.image_set import NO_LABEL
 from fieldguide.doctor.alignment import likeness, likeness_as_they_lie, rough_lays
 from fieldguide.doctor.finding import Case, Finding, found
 from fieldguide.doctor.look import LOOK_PX, THUMBNAIL_PX, Look, look_at, square
-from fieldguide.doctor.neighbours import Neighbours, find_neighbours
+from fieldguide.doctor.neighbours import Neighbours
 from fieldguide.evaluate.neighbours import unit_rows
 from fieldguide.progress import Progress, counted, silent
 
@@ -25,7 +25,7 @@ _LEAST_PX = 32  # shorter side of pictures that are compared
 _NEAR_AT_ONCE = (
     0.8  # cosine of the features, as they are, of photos that are copies more often than not much cropped
 )
-_MOST_ACROSS, _MOST_LOOKED_AT, _NEIGHBOURS_ACROSS = 20_000_000, 400, 3  # products; photos held out; of each
+_MOST_ACROSS, _MOST_LOOKED_AT = 20_000_000, 400  # products of features; photos held out
 
 Thumbnails = npt.NDArray[np.uint8]
 Groups = list[tuple[int, ...]]
@@ -98,17 +98,19 @@ def pairs_across(
     if not 0 < len(learnt) * len(asked) <= _MOST_ACROSS:
         return []
     likenesses = unit_rows(features[asked]) @ unit_rows(features[learnt]).T
-    nearest = likenesses.argmax(axis=1)
-    surest = np.argsort(-likenesses.max(axis=1), kind="stable")[:_MOST_LOOKED_AT]
-    surest = surest[likenesses.max(axis=1)[surest] >= _NEAR_AT_ONCE]
-    chosen = np.unique(np.concatenate([asked[surest], learnt[nearest[surest]]]))
+    best = likenesses.max(axis=1)
+    surest = np.argsort(-best, kind="stable")[:_MOST_LOOKED_AT]
+    surest = surest[best[surest] >= _NEAR_AT_ONCE]
+    ends = np.stack([asked[surest], learnt[likenesses.argmax(axis=1)[surest]]], axis=1)
+    chosen, places = np.unique(ends, return_inverse=True)
     if not len(chosen):
         return []
     some = images.select(np.isin(np.arange(len(images)), photos[chosen]))
-    neighbours = find_neighbours(features[chosen], _NEIGHBOURS_ACROSS)
+    neighbours = Neighbours(np.zeros((len(chosen), 1), np.int64), np.full((len(chosen), 1), -1, np.float32))
+    one, other = places.reshape(-1, 2).T
+    neighbours.indices[one, 0], neighbours.similarities[one, 0] = other, best[surest]
     pairs = near_pairs(some, look_at(some), np.arange(len(chosen)), neighbours)
-    found = [(int(chosen[one]), int(chosen[other])) for one, other in pairs]
-    return [(int(photos[a]), int(photos[b])) for a, b in found if is_held_out[a] != is_held_out[b]]
+    return [(int(photos[chosen[a]]), int(photos[chosen[b]])) for a, b in pairs]
 
 
 def _thumbnails(looks: Sequence[Look]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
