@@ -21,6 +21,10 @@ class FieldguideError(Exception):
     """
 
 
+class FieldguideWarning(UserWarning):
+    """What a user should know of, and what stops nothing. The message is one line, as that of an error."""
+
+
 class DataError(FieldguideError):
     """A folder, list or archive of photos is missing or not laid out as expected."""
 

@@ -1,6 +1,7 @@
 """Where fieldguide keeps files between runs, and how a file or folder appears whole or not at all."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -49,6 +50,8 @@ def check_place(target: Path) -> None:
         OSError: it can't; with the path as it was given.
     """
     try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass

@@ -181,3 +181,9 @@ def test_files_that_are_all_damaged_are_a_finding_too(run, image_folder):
         path.write_bytes(b"")
     result = run("check", folder)
     assert result.returncode == 0 and "6 photos that can't be used" in result.stdout
+
+
+def test_a_refusal_makes_no_folder(run, colours, tmp_path):
+    result = run("check", colours, "--html", tmp_path / "new" / "x.html", "--fix-list", tmp_path / "x.txt")
+    assert result.returncode == 2 and "x.txt is no place for the result" in result.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -47,6 +47,12 @@ def test_mistakes_are_told_in_one_line(run, saved_guide, empty_folder, options, 
     assert list(empty_folder.iterdir()) == []
 
 
+def test_a_page_can_not_be_a_folder_that_is_there(run, saved_guide, empty_folder):
+    (empty_folder / "x.html").mkdir()
+    result = run("report", saved_guide, "-o", "x.html")
+    assert (result.returncode, result.stderr) == (2, "fieldguide: x.html: Is a directory\n")
+
+
 def test_a_guide_is_named_once(run, saved_guide):
     result = run("report", saved_guide, saved_guide)
     assert result.returncode == 2 and f"{saved_guide} is named twice; name each guide once" in result.stderr

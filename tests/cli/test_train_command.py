@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -122,3 +124,25 @@ def test_a_backbone_with_weights_of_another_layout_says_what_fitted(run, colours
     assert refused.returncode == 2
     assert "the weights don't fit resnet18: " in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+REPORTS_THAT_FAIL = {
+    "fieldguide.reports.page.photo_map = lambda *_: 1 / 0":
+        "fieldguide: the report could not be made: ZeroDivisionError: division by zero",
+    "save, done = fieldguide.Guide.save, []\n"
+    "def full(guide, path):\n"
+    "    if done: raise fieldguide.errors.GuideError(f'{path} can\\'t be written: No space left on device')\n"
+    "    done.append(save(guide, path))\n"
+    "fieldguide.Guide.save = full":
+        "the report could not be kept: x.guide can't be written: No space left on device",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", REPORTS_THAT_FAIL, ids=["making", "keeping"])
+def test_a_report_that_fails_costs_no_guide_and_is_a_line(colours, tmp_path, fault):
+    code = f"import sys, fieldguide, fieldguide.reports\n{fault}\nfrom fieldguide.cli import main\nmain()"
+    words = [sys.executable, "-c", code, "train", str(colours), "-o", "x.guide"]
+    result = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0 and result.stderr.splitlines() == [REPORTS_THAT_FAIL[fault]]
+    assert "x.guide is ready after" in result.stdout and "report" not in result.stdout
+    assert fg.load(tmp_path / "x.guide").predict(next(colours.rglob("*.png"))).label in ("blue", "green", "red")

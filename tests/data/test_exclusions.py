@@ -3,7 +3,7 @@
 import pytest
 
 import fieldguide as fg
-from fieldguide.errors import DataError
+from fieldguide.errors import DataError, FieldguideWarning
 
 
 @pytest.fixture
@@ -36,6 +36,11 @@ def test_photos_with_a_row_that_says_exclude_are_left_out(colours, listed):
     assert everything - names(colours, fixes) == {"red/01.png", "red/04.png", "red/05.png"}
 
 
+def test_blanks_around_the_names_of_columns_are_nothing(colours, listed):
+    kept = names(colours, listed("path, suggested_action\nred/01.png, keep\nred/02.png, exclude\n"))
+    assert "red/01.png" in kept and "red/02.png" not in kept
+
+
 def test_a_list_of_paths_alone_excludes_them_all(colours, listed):
     fixes = listed("\ufeffpath\nred/01.png\nblue/07.png\n")
     left_out = set(fg.open_images(colours).photo_names) - names(colours, fixes)
@@ -50,7 +55,10 @@ def test_an_object_leaves_them_out_too(colours, listed):
 
 
 def test_photos_that_are_gone_are_left_out_already(colours, listed):
-    assert len(names(colours, listed("path\nred/01.png\nred/gone.png\n"))) == 35
+    with pytest.warns(FieldguideWarning, match=r"fixes\.csv excludes 1 photo that is not in .*, such as red/gone"):
+        assert len(names(colours, listed("path\nred/01.png\nred/gone.png\n"))) == 35
+    with pytest.warns(FieldguideWarning, match="excludes 2 photos that are not in .*, such as ./red/02.png"):
+        assert len(names(colours, listed("path\nred/01.png\nred/gone.png\n./red/02.png\n"))) == 35
     assert len(names(colours, listed("path\n"))) == 36
 
 
@@ -63,6 +71,9 @@ MISTAKES = {
     "path,suggested_action\nred/01.png,delete\n": "line 2 of .*fixes.csv says to 'delete' red/01.png; the "
     "actions are exclude, look, keep",
     "": "has the columns of an empty file, and none is 'path'",
+    "path,action\nred/01.png,keep\n": "has the columns path, action, and none is 'suggested_action', which "
+    "says what to do; add it, or leave the column 'path' alone, and all its photos are left out",
+    'path,suggested_action\n"red/01.png,exclude\nred/02.png,exclude\n': "can't be read: unexpected end of data",
     "path;problem\nred/01.png;x\n": "has the columns path;problem, and none is 'path'; separate them by commas; ",
     b"\xff\xfe\x00": "the list .*fixes.csv can't be read: .*decode.*; expected a CSV file in UTF-8",
 }

@@ -1,5 +1,7 @@
 """How much a photo is like those that are known."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,15 @@ def test_tensors_of_a_wrong_shape_are_refused(name, shape):
     damaged = {**trust.to_tensors(), f"trust.{name}": np.zeros(shape, np.float16)}
     with pytest.raises(ValueError, match=r"known features of shape \(.*\), .* \(.*\); features have 30"):
         trust_of({"trust": trust.to_facts()}, damaged, 30)
+
+
+@pytest.mark.parametrize("facts", [{"temperature": 0}, {"temperature": math.nan}, {"unknown_below": math.inf}])
+def test_numbers_that_no_guide_learns_are_refused(facts):
+    trust = Trust(learn_familiarity(features(20, seed=0)), np.array([0.5], np.float32), 1.0)
+    with pytest.raises(
+        ValueError, match=r"the temperature is .* and unknown_below .*; the one must be above 0"
+    ):
+        trust_of({"trust": {**trust.to_facts(), **facts}}, trust.to_tensors(), 30)
 
 
 def test_the_threshold_may_be_set_by_other_photos():

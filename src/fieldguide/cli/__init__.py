@@ -6,12 +6,13 @@ import io
 import os
 import pkgutil
 import sys
+import warnings
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from fieldguide import launched
 from fieldguide.cli import _interrupts
-from fieldguide.errors import FieldguideError, StoppedError
+from fieldguide.errors import FieldguideError, FieldguideWarning, StoppedError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -26,6 +27,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of photos come in every script, terminals don't
     _interrupts.watch()
+    warnings.showwarning = _show_warning
     try:
         code = _run()
         if code == _INTERRUPTED:  # typer has caught it
@@ -45,6 +47,24 @@ def fail(message: str) -> NoReturn:
     line = " ".join(message.split())
     print(f"fieldguide: {line}", file=sys.stderr)
     sys.exit(2)
+
+
+_show_any_warning = warnings.showwarning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print one of ours as one line, without the place in the code; others as Python does."""
+    if issubclass(category, FieldguideWarning):
+        print(f"fieldguide: {message}", file=sys.stderr)
+    else:
+        _show_any_warning(message, category, filename, lineno, file, line)
 
 
 def _run() -> int:

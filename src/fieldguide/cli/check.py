@@ -50,11 +50,13 @@ def check(
     from fieldguide.doctor import check as check_photos
     from fieldguide.doctor.fix_list import to_csv
     from fieldguide.doctor.page import to_page
-    from fieldguide.paths import written_whole
+    from fieldguide.paths import check_place, written_whole
 
     for place, suffix in ((html, ".html"), (fix_list, ".csv")):
         if place is not None:
-            _check_is_free(place, suffix, data)
+            _check_is_new(place, suffix, data)
+    for place in filter(None, (html, fix_list)):
+        check_place(place)
     start = time.perf_counter()
     with progress_bars() as on_progress:
         checkup = check_photos(
@@ -83,13 +85,10 @@ def check(
         note(f"{fix_list} lists them; edit it, and train with: {how}")
 
 
-def _check_is_free(place: Path, suffix: str, data: str) -> None:
-    """Make sure, before the work, that a result can be written, and that no photo or list is lost to it."""
-    from fieldguide.paths import check_place
-
+def _check_is_new(place: Path, suffix: str, data: str) -> None:
+    """Make sure that no photo or list is lost to a result."""
     if place.suffix.lower() != suffix or place.resolve() == Path(data).resolve():
         raise typer.BadParameter(f"{place} is no place for the result; name a new file that ends in {suffix}")
-    check_place(place)
 
 
 def _print_checkup(checkup: "CheckUp", seconds: float) -> None:

@@ -210,7 +210,8 @@ def _refuse_contradictions(given: set[str]) -> None:
 
 def _train_frozen(data: str, target: Path, start: float, *, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Train a head, and save the guide and say what came of it before its report is made, which takes seconds."""
-    from fieldguide.cli._console import print_cache_fault, progress_bars
+    from fieldguide.cli._console import note, print_cache_fault, progress_bars
+    from fieldguide.errors import GuideError
     from fieldguide.guide_format import check_replaceable
     from fieldguide.training import train as train_guide
 
@@ -221,7 +222,11 @@ def _train_frozen(data: str, target: Path, start: float, *, as_json: bool, **opt
     check_replaceable(target)
     with progress_bars() as on_progress:
         guide = train_guide(data, **options, on_guide=tell, on_progress=on_progress)
-    guide.save(target)
-    if not as_json:
-        print_reports({target: guide})
+    try:
+        guide.save(target)
+    except GuideError as error:  # it is there already, and answers without a report
+        note(f"the report could not be kept: {error}")
+    else:
+        if not as_json:
+            print_reports({target: guide})
     print_cache_fault(guide.embedder.cache.fault)

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import itertools
+import warnings
 from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldguide.data.image_set import ImageSet
-from fieldguide.errors import DataError
+from fieldguide.errors import DataError, FieldguideWarning
 from fieldguide.paths import expand
 from fieldguide.registry import did_you_mean
 
@@ -21,16 +23,17 @@ _ACTIONS = (EXCLUDE, LOOK, KEEP)
 def read_exclusions(path: str | Path) -> set[str]:
     """Read which photos a list says to leave out: those with a row whose action is ``exclude``.
 
-    An empty action is none; of a list without a column of actions, all photos are left out.
+    An empty action is none; of a list of names alone, all photos are left out.
 
     Raises:
-        DataError: it can't be read, has no column ``path``, or an action is none.
+        DataError: it can't be read, lacks a column that it needs, or an action is none.
     """
     file = expand(path)
     excluded = set()
     try:
-        reader = csv.DictReader(io.StringIO(file.read_text("utf-8-sig"), newline=""))
-        _check_columns(file, reader.fieldnames or ())
+        reader = csv.DictReader(io.StringIO(file.read_text("utf-8-sig"), newline=""), strict=True)
+        reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
+        _check_columns(file, reader.fieldnames)
         for row in reader:
             name = row[PATH] or ""
             action = (row[ACTION] or "").strip().lower() or KEEP if ACTION in row else EXCLUDE
@@ -54,6 +57,11 @@ def _check_columns(file: Path, columns: Sequence[str]) -> None:
             f"the list {file} has the columns {', '.join(columns) or 'of an empty file'}, and none is {PATH!r}"
             f"{separator}; `fieldguide check PHOTOS --fix-list FILE` writes such a list"
         )
+    if len(columns) > 1 and ACTION not in columns:
+        raise DataError(
+            f"the list {file} has the columns {', '.join(columns)}, and none is {ACTION!r}, which says what to "
+            f"do; add it, or leave the column {PATH!r} alone, and all its photos are left out"
+        )
 
 
 def without(images: ImageSet, excluded: Set[str], source: str | Path) -> ImageSet:
@@ -72,4 +80,9 @@ def without(images: ImageSet, excluded: Set[str], source: str | Path) -> ImageSe
         first = min(excluded)
         hint = did_you_mean(first, images.photo_names) or f"; its photos are named like {images.photo_names[0]}"
         raise DataError(f"{source} excludes {first}, which is no photo of {images.name}, nor are the others{hint}")
+    gone = excluded - set(itertools.compress(images.photo_names, is_excluded))
+    if gone:
+        count = "1 photo that is" if len(gone) == 1 else f"{len(gone)} photos that are"
+        message = f"{source} excludes {count} not in {images.name}, such as {min(gone)}"
+        warnings.warn(message, FieldguideWarning, stacklevel=2)
     return replace(images.select(~is_excluded), num_excluded=int(is_excluded.sum()))

@@ -1,5 +1,6 @@
 """What a guide knows of the limits of its answers: learnt from the photos that it was trained on."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,4 +56,10 @@ def trust_of(facts: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]], 
         raise ValueError(
             f"known features of shape {known.shape}, probabilities {of_truth.shape}; features have {width}"
         )
-    return Trust(familiarity, of_truth, float(own["temperature"]))
+    temperature = float(own["temperature"])
+    if not 0 < temperature < math.inf or not math.isfinite(familiarity.threshold):
+        raise ValueError(
+            f"the temperature is {temperature} and unknown_below {familiarity.threshold}; the one must be above "
+            "0, both finite"
+        )
+    return Trust(familiarity, of_truth, temperature)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fieldguide.errors import FieldguideWarning
 from fieldguide.evaluate import evaluate
 from fieldguide.guide import Guide
 from fieldguide.pages import render
@@ -109,7 +110,8 @@ def with_report(guide: Guide, evidence: Evidence, on_progress: Progress = silent
     try:
         page = to_page(guide, evidence, on_progress)
     except Exception as error:
-        warnings.warn(f"the report could not be made: {type(error).__name__}: {error}", stacklevel=2)
+        reason = f"{type(error).__name__}: {error}"
+        warnings.warn(f"the report could not be made: {reason}", FieldguideWarning, stacklevel=2)
         return guide
     return replace(guide, records={**guide.records, REPORT: page})
 
