@@ -1,15 +1,18 @@
 """What is inside a network: its first filters, and the maps that it makes of a photo; and kernels made by hand."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 from fieldguide.data import Photo
+from fieldguide.data.files import one_photo
 from fieldguide.errors import GuideError, PhotoError, UnknownNameError
 from fieldguide.feature_maps import features
 from fieldguide.guide import Guide
@@ -47,20 +50,21 @@ def first_filters(guide: Guide) -> Floats:
     return filters
 
 
-def node_maps(guide: Guide, photo: Photo, node: str) -> Floats:
+def node_maps(guide: Guide, photo: str | Path | Photo | Image.Image, node: str) -> Floats:
     """Return the maps (C, h, w) that a node inside the network makes of a photo.
 
     Args:
         guide: of the network.
-        photo: the bytes of an image file, or its pixels.
+        photo: a path, bytes, pixels or a PIL image, as :meth:`fieldguide.Guide.predict` takes them.
         node: name of a module, as ``fieldguide nodes`` lists them.
 
     Raises:
         PhotoError: the photo can't be used.
         UnknownNameError: there is no such node, or it gives no map.
+        TypeError: it is no photo.
     """
     preprocess = guide.backbone.preprocess
-    images = torch.from_numpy(preprocess.normalise(preprocess(photo)[None]))
+    images = torch.from_numpy(preprocess.normalise(preprocess(one_photo(photo).read(0))[None]))
     inside = features(guide.backbone.build(), [node], input_shape=(*images.shape[1:],))
     if len(inside.info) > 1:
         first = inside.info[0].name
