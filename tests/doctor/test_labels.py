@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fieldguide.doctor.labels import find_alike_classes, find_wrong_labels
+from fieldguide.doctor.labels import find_alike_classes, find_wrong_labels, looks_like
 
 NAMES = ("rose", "tulip", "daisy")
 
@@ -14,8 +14,16 @@ def test_wrong_labels_come_with_what_the_photo_looks_like_the_surest_first():
     labels = np.array([0, 1, 1, 2, 0])
     (finding,) = find_wrong_labels(np.array([10, 11, 12, 13, 14]), probs, labels, NAMES)
     (case,) = finding.cases
-    assert case.photos == (14,) and case.evidence == "is under rose, looks like tulip (0.98 against 0.00)"
-    assert finding.summary == "1 label is contradicted by other photos (20.0% of 5)"
+    assert case.photos == (14,) and case.evidence == "is under rose, looks like tulip (98 %), not rose (below 1 %)"
+    assert finding.summary == "1 label is contradicted by other photos (20.0 % of 5)"
+
+
+def test_what_a_photo_looks_like_is_never_all_or_nothing():
+    assert (
+        looks_like(NAMES, np.array([0.999, 0.001, 0]), 0, 1)
+        == "looks like rose (over 99 %), not tulip (below 1 %)"
+    )
+    assert looks_like(NAMES, np.array([0.02, 0.98, 0]), 1, 0) == "looks like tulip (98 %), not rose (2 %)"
 
 
 def test_right_labels_are_left_alone():

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fieldguide.doctor.finding import Case, Finding, found
+from fieldguide.doctor.finding import Case, Finding, found, percent
 from fieldguide.evaluate import wilson_interval
 
 _SURE = 0.55  # by how much another class must be more probable
 _TOLD_APART = 0.8  # share of right answers between two classes, below which they hardly are
+_LEAST_SHOWN = 0.01  # of a share in whole per cent
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -35,15 +36,29 @@ def find_wrong_labels(
     cases = [
         Case(
             (int(photos[row]),),
-            f"is under {class_names[labels[row]]}, looks like {class_names[better[row]]} "
-            f"({probs[row, better[row]]:.2f} against {probs[row, labels[row]]:.2f})",
+            f"is under {class_names[labels[row]]}, "
+            + looks_like(class_names, probs[row], int(better[row]), int(labels[row])),
             float(margins[row]),
         )
         for row in np.flatnonzero(margins > _SURE).tolist()
     ]
-    share = len(cases) / max(1, len(labels))
+    share = percent(len(cases) / max(1, len(labels)))
     what = "1 label is" if len(cases) == 1 else f"{len(cases)} labels are"
-    yield from found("wrong label", cases, f"{what} contradicted by other photos ({share:.1%} of {len(labels)})")
+    yield from found("wrong label", cases, f"{what} contradicted by other photos ({share} of {len(labels)})")
+
+
+def looks_like(class_names: Sequence[str], probs: Floats, one: int, other: int) -> str:
+    """Return ``looks like tulips (98 %), not roses (2 %)``, by the probabilities (K,) of a photo."""
+    return (
+        f"looks like {class_names[one]} ({_whole(probs[one])}), not {class_names[other]} ({_whole(probs[other])})"
+    )
+
+
+def _whole(share: float) -> str:
+    """Return a share in whole per cent, that is never all or nothing."""
+    if share < _LEAST_SHOWN:
+        return "below 1 %"
+    return "over 99 %" if share > 1 - _LEAST_SHOWN else f"{100 * share:.0f} %"
 
 
 def find_alike_classes(probs: Floats, labels: Labels, class_names: Sequence[str]) -> Iterator[Finding]:

@@ -1,16 +1,22 @@
 """What was found, as one page with the photos, that needs nothing beside it."""
 
+from collections import Counter
 from typing import Any
 
 from fieldguide.data import ImageSet
 from fieldguide.doctor.checkup import CheckUp
-from fieldguide.doctor.finding import Case, Finding
+from fieldguide.doctor.finding import Case, Finding, Severity
 from fieldguide.pages import render
 from fieldguide.pages.thumbnails import Room, thumbnail
 
 _CASES = 24  # of each finding
 _PHOTOS = 4  # of each case
 _MOST_CHARACTERS = 4_500_000  # of all thumbnails
+_MEANINGS: dict[Severity, str] = {
+    "high": "makes answers or the accuracy wrong; look at it first",
+    "medium": "wastes photos, or more of them are needed; mend it for a better guide",
+    "low": "is odd, but seldom does harm; look when there is time",
+}
 
 
 def to_page(checkup: CheckUp) -> bytes:
@@ -29,14 +35,12 @@ def to_page(checkup: CheckUp) -> bytes:
 
 
 def _verdict(checkup: CheckUp) -> str:
-    counts = dict.fromkeys(("high", "medium", "low"), 0)
-    for finding in checkup.findings:
-        counts[finding.kind.severity] += 1
+    """Say how much was found, and what the words beside it mean."""
     if not checkup.findings:
         return "Nothing was found."
-    if counts["high"]:
-        return "What is marked high makes answers or the accuracy wrong; look at it first."
-    return "Nothing here makes answers wrong; what is marked medium wastes photos."
+    counts = Counter(finding.kind.severity for finding in checkup.findings)
+    told = [f"{word.capitalize()} ({counts[word]}): {what}." for word, what in _MEANINGS.items() if counts[word]]
+    return " ".join(told if counts["high"] else ["Nothing here makes answers wrong.", *told])
 
 
 def _finding(finding: Finding, thumbnails: "_Thumbnails") -> dict[str, Any]:
