@@ -91,6 +91,23 @@ def test_training_leaves_out_what_a_person_has_left_in_the_list(run, faulty, tmp
     assert {"blue/was red.png", "green/copy.png", "red/broken.jpg"} <= excluded
 
 
+def test_of_a_picture_under_two_labels_the_wrong_copy_is_to_go_or_a_person_looks(run, colour_folder, tmp_path):
+    shutil.copyfile(colour_folder / "green" / "05.png", colour_folder / "red" / "stray.png")
+    (colour_folder / "pink").mkdir()  # which no other photo shows
+    shutil.copyfile(colour_folder / "red" / "07.png", colour_folder / "pink" / "only.png")
+    fixes = tmp_path / "fixes.csv"
+    text = run("check", colour_folder, "--fix-list", fixes).stdout
+    assert re.search(
+        r"green/05\.png, red/stray\.png: identical: green, red; looks like green \(.* %\), not red", text
+    )
+    with fixes.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["problem"] == "two labels"]
+    actions = {row["path"]: row["suggested_action"] for row in rows}
+    assert actions.pop("red/stray.png") == "exclude" and "green/05.png" not in actions
+    assert next(r["evidence"] for r in rows if r["path"] == "red/stray.png").endswith("; keep green/05.png")
+    assert actions == {"pink/only.png": "look", "red/07.png": "look"}
+
+
 def test_a_run_that_is_killed_and_resumed_leaves_out_the_same(run, faulty, tmp_path):
     fixes, target = tmp_path / "fixes.csv", tmp_path / "run"
     fixes.write_text("path\nred/broken.jpg\nblue/was red.png\n", encoding="utf-8")

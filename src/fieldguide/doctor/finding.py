@@ -36,7 +36,7 @@ KINDS = {
              "a photo that was learnt from makes the accuracy look better than it is (identical files are left "
              "out of it); leave the training copy out", EXCLUDE),
         Kind("two labels", "high", "the same picture under two labels",
-             "one label is wrong, or the picture shows both; keep the copy whose label fits, or none", EXCLUDE),
+             "one label is wrong, or the picture shows both; keep the copy whose label fits, or none", LOOK),
         Kind("alike classes", "high", "classes that can't be told apart",
              "photos of the one are taken for the other; join them, or check what tells them apart", KEEP),
         Kind("wrong label", "medium", "labels that other photos contradict",
@@ -89,12 +89,14 @@ class Case:
         evidence: what was seen, in a few words.
         weight: by which cases are ordered, the largest first.
         keeps_first: whether the suggestion spares the first photo.
+        action: what is suggested here, where that is not what the kind suggests.
     """
 
     photos: tuple[int, ...]
     evidence: str
     weight: float = 0.0
     keeps_first: bool = False
+    action: str = ""
 
     @property
     def suspects(self) -> tuple[int, ...]:
