@@ -10,7 +10,7 @@ from fieldguide.doctor.look import Look
 
 BLANK_CONTRAST = 0.02  # standard deviation of a picture's greys, from 0 to 1
 DARK, BRIGHT = 0.08, 0.93  # mean of its greys
-BLURRED_SHARPNESS, _IN_FOCUS = 0.1, 0.2  # of the sharpest part of a picture of 96 px
+BLURRED_SHARPNESS = 0.1  # of the sharpest part of a picture of 96 px; photos in focus have 0.2 and more
 TINY_PX = 64  # shorter side: an eleventh of the pixels of a picture of 224
 LONG_RATIO = 3.0  # of the sides; a square crop shows a third
 _UPRIGHT = 1
@@ -75,7 +75,7 @@ def find_hard_to_see(looks: Sequence[Look]) -> Iterator[Finding]:
 
 
 def _blank(look: Look) -> tuple[float, str]:
-    return BLANK_CONTRAST - look.contrast, f"contrast {100 * look.contrast:.1f} %; an even picture has 0 %"
+    return BLANK_CONTRAST - look.contrast, f"contrast {100 * look.contrast:.1f} %"
 
 
 def _dark(look: Look) -> tuple[float, str]:
@@ -87,14 +87,11 @@ def _bright(look: Look) -> tuple[float, str]:
 
 
 def _brightness(look: Look) -> str:
-    return f"brightness {100 * look.brightness:.0f} %; black has 0 %, white 100 %"
+    return f"brightness {100 * look.brightness:.0f} %"
 
 
 def _blurred(look: Look) -> tuple[float, str]:
-    return (
-        BLURRED_SHARPNESS - look.sharpness,
-        f"sharpness {look.sharpness:.2f}; photos in focus have {_IN_FOCUS:g} or more",
-    )
+    return BLURRED_SHARPNESS - look.sharpness, f"sharpness {look.sharpness:.2f}"
 
 
 def _tiny(look: Look) -> tuple[float, str]:
