@@ -34,7 +34,7 @@ def found(*names):
 def test_the_page_says_what_each_severity_means():
     page = to_page(found("leak", "two labels", "copies", "blurred")).decode()
     assert "High (2): makes answers or the accuracy wrong" in page
-    assert "Medium (1): wastes photos" in page and "Low (1): is odd" in page
+    assert "Medium (1): wastes photos" in page and "Low (1): seldom does harm" in page
     page = to_page(found("more photos")).decode()
     assert "Nothing here makes answers wrong. Low (1): " in page and "Medium" not in page
     assert "Nothing was found." in to_page(found()).decode()

@@ -14,7 +14,7 @@ from fieldguide.progress import Progress, silent
 if TYPE_CHECKING:
     from fieldguide.data.image_set import SkippedPhoto
 
-_NAMED_SKIPPED = 10
+SKIPPED_NAMED = 10
 _STAGES = {"report": "Making the report",
            "features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
            "writing": "Writing photos", "batches": "Measuring batches", "guides": "Training guides",
@@ -112,7 +112,7 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def print_skipped(skipped: "Sequence[SkippedPhoto]", *, at_most: int = _NAMED_SKIPPED) -> None:
+def print_skipped(skipped: "Sequence[SkippedPhoto]", *, at_most: int = SKIPPED_NAMED) -> None:
     """Name the photos that could not be used, so many of them, on standard error."""
     if not skipped:
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fieldguide.cli._console import (
+    SKIPPED_NAMED,
     note,
     percent,
     print_json,
@@ -21,7 +22,7 @@ from fieldguide.cli._console import (
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
 
-_FINDINGS_TOLD, _PHOTOS_TOLD, _SKIPPED_TOLD = 3, 2, 3  # with the tables one screen
+_FINDINGS_TOLD, _PHOTOS_TOLD, _SKIPPED_TOLD = 3, 2, 3  # of a terminal, with the tables, one screen
 
 
 def print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) -> None:
@@ -98,7 +99,7 @@ def _print_guide(guide: "Guide", target: Path) -> None:
         note(f"weights: {report}")
     _print_findings(guide.facts.get("doctor", ()), facts["name"])
     skipped = [SkippedPhoto(photo["photo"], photo["reason"]) for photo in facts["skipped"]]
-    print_skipped(skipped, at_most=_SKIPPED_TOLD)
+    print_skipped(skipped, at_most=SKIPPED_NAMED if terminal_width(sys.stderr) is None else _SKIPPED_TOLD)
     if facts.get("excluded"):
         note(f"photos that the list excludes, left out: {facts['excluded']}")
     learnt_without_class = training.get("num_unlabelled", 0)

@@ -15,7 +15,7 @@ _MOST_CHARACTERS = 4_500_000  # of all thumbnails
 _MEANINGS: dict[Severity, str] = {
     "high": "makes answers or the accuracy wrong; look at it first",
     "medium": "wastes photos, or more of them are needed; mend it for a better guide",
-    "low": "is odd, but seldom does harm; look when there is time",
+    "low": "seldom does harm, but could be better; look when there is time",
 }
 
 
