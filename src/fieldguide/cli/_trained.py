@@ -22,7 +22,7 @@ from fieldguide.cli._console import (
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
 
-_FINDINGS_TOLD, _PHOTOS_TOLD, _SKIPPED_TOLD = 3, 2, 3  # of a terminal, with the tables, one screen
+_FINDINGS_TOLD, _PHOTOS_TOLD, _SKIPPED_TOLD = 3, 2, 3  # the last on a terminal: all is one screen
 
 
 def print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) -> None:
