@@ -1,6 +1,6 @@
 """The Guide: everything that was learnt and decided, in one artefact that answers."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from fieldguide.data import ImageSet, Photo, Preprocess, SkippedPhoto, open_images, open_photos
-from fieldguide.data.decode import to_pixels
-from fieldguide.data.files import read_photo
-from fieldguide.data.image_set import NO_LABEL, UNSPLIT, choose_part, digest_prefixes
-from fieldguide.data.layout import readable
+from fieldguide.data.files import one_photo
+from fieldguide.data.image_set import NO_LABEL, choose_part, digest_prefixes
 from fieldguide.embed import Embedder, Embedding
 from fieldguide.embed.cache import Features
 from fieldguide.errors import DataError, GuideError, PhotoError
@@ -39,7 +37,7 @@ class Prediction:
         class_names: (K,).
         probs: (K,) probability of each class; they sum to 1.
         familiarity: how like the photos that were learnt from it is, up to 1; None where the guide can't tell.
-        is_unknown: whether it is like none of them, and so shows none of the classes.
+        is_unknown: whether it is like too few of them, and so is taken to show none of the classes.
         classes: the set of classes that holds the true one as often as was asked for, the most probable first;
             empty where nothing was asked for.
     """
@@ -113,22 +111,8 @@ class Guide:
             ValueError: coverage is not between 0 and 1.
             TypeError: it is none of these.
         """
-        read: Callable[[], Photo]
-        if isinstance(photo, Image.Image):
-            name, read = "image", lambda: to_pixels(photo)
-        elif isinstance(photo, str | Path):
-            name, read = readable(str(photo)), lambda: read_photo(expand(photo))
-        elif isinstance(photo, bytes) or (isinstance(photo, np.ndarray) and photo.dtype == np.uint8):
-            name, read = "photo", lambda: photo
-        else:
-            kind = getattr(photo, "dtype", type(photo).__name__)
-            raise TypeError(
-                f"a photo of {kind}; it must be a path, bytes, uint8 pixels, or a PIL image; for several at once "
-                "there is predict_many"
-            )
-        labels, parts = np.array([NO_LABEL]), np.array([UNSPLIT], "<U5")
-        images = ImageSet(name, (), [name], labels, parts, lambda index: read())
-        embedding = self.embedder.embed(images)
+        images = one_photo(photo)
+        name, embedding = images.name, self.embedder.embed(images)
         if embedding.skipped:
             raise PhotoError(f"{name}: {embedding.skipped[0].reason}")
         return self._predictions([name], embedding.features, self._least_probability(coverage))[0]

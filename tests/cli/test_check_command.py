@@ -41,7 +41,8 @@ def test_it_says_what_is_wrong_the_worst_first_and_changes_nothing(run, faulty):
     severities = re.findall(r"^(high|medium|low)\b", result.stdout, re.MULTILINE)
     assert severities == sorted(severities, key=("high", "medium", "low").index)
     assert re.search(
-        r"blue/was red\.png: is under blue, looks like red \(\d\.\d\d against \d\.\d\d\)", result.stdout
+        r"blue/was red\.png: is under blue, looks like red \((over )?\d\d %\), not blue \((\d|below 1) %\)",
+        result.stdout,
     )
     assert "green/05.png, green/copy.png: identical" in result.stdout
     assert re.search(r"red/(07|mirrored)\.png, red/(07|mirrored)\.png: nearly the same", result.stdout)
@@ -88,6 +89,23 @@ def test_training_leaves_out_what_a_person_has_left_in_the_list(run, faulty, tmp
     result = run("train", faulty, "--exclude", fixes, "-o", tmp_path / "x.guide")
     assert f"photos that the list excludes, left out: {len(excluded)}" in result.stderr.splitlines()
     assert {"blue/was red.png", "green/copy.png", "red/broken.jpg"} <= excluded
+
+
+def test_of_a_picture_under_two_labels_the_wrong_copy_is_to_go_or_a_person_looks(run, colour_folder, tmp_path):
+    shutil.copyfile(colour_folder / "green" / "05.png", colour_folder / "red" / "stray.png")
+    (colour_folder / "pink").mkdir()  # which no other photo shows
+    shutil.copyfile(colour_folder / "red" / "07.png", colour_folder / "pink" / "only.png")
+    fixes = tmp_path / "fixes.csv"
+    text = run("check", colour_folder, "--fix-list", fixes).stdout
+    assert re.search(
+        r"green/05\.png, red/stray\.png: identical: green, red; looks like green \(.* %\), not red", text
+    )
+    with fixes.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["problem"] == "two labels"]
+    actions = {row["path"]: row["suggested_action"] for row in rows}
+    assert actions.pop("red/stray.png") == "exclude" and "green/05.png" not in actions
+    assert next(r["evidence"] for r in rows if r["path"] == "red/stray.png").endswith("; keep green/05.png")
+    assert actions == {"pink/only.png": "look", "red/07.png": "look"}
 
 
 def test_a_run_that_is_killed_and_resumed_leaves_out_the_same(run, faulty, tmp_path):
@@ -165,7 +183,7 @@ def test_the_page_stays_small_however_much_is_found(faulty, monkeypatch):
 def test_photos_without_fault_have_little_to_say(run, colours):
     result = run("check", colours, "--json")
     kinds = {finding["kind"] for finding in json.loads(result.stdout)["findings"]}
-    assert kinds <= {"few photos", "tiny", "outlier"}
+    assert kinds <= {"few photos", "few held out", "tiny", "outlier"}
 
 
 def test_one_class_is_enough_for_what_needs_no_labels(run, image_folder):

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from fieldguide.cli._console import wrapped
+
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals and POSIX signals")
 
 
@@ -58,9 +60,8 @@ def test_bars_are_drawn_on_a_terminal_and_cleared_away(command, colours, saved_g
     assert b"\x1b" not in output and b"Looking" not in output, "standard output is no terminal here"
 
 
-@posix_only
-@pytest.mark.parametrize(("columns", "left_out"), [(60, "memory, sees, stride, pad"), (80, "pad"), (120, "")])
-def test_a_table_on_a_narrow_terminal_leaves_out_columns_and_cuts_no_cell(columns, left_out):
+def on_terminal(columns: int, stream: str, *arguments: object) -> tuple[list[str], str]:
+    """Return the lines that a command writes to a terminal by one stream, and what it writes to the other."""
     import fcntl
     import pty
     import struct
@@ -68,18 +69,81 @@ def test_a_table_on_a_narrow_terminal_leaves_out_columns_and_cuts_no_cell(column
 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    environment = {"TERM": "dumb", "COLUMNS": str(columns)}
-    process = start("summary", "lenet", stdout=theirs, stderr=subprocess.PIPE, env=environment)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: theirs}
+    process = start(*arguments, **streams, env={"TERM": "dumb"})
     os.close(theirs)
     shown = b""
     while select.select([ours], [], [], 60)[0]:
         try:
-            shown += os.read(ours, 65536)
+            chunk = os.read(ours, 65536)
         except OSError:
             break
+        if not chunk:
+            break
+        shown += chunk
     os.close(ours)
-    errors = process.communicate(timeout=60)[1].decode()
-    lines = shown.decode().replace("\r", "").splitlines()
+    other = next(filter(None, process.communicate(timeout=60)), b"").decode()
+    assert process.returncode == 0, other
+    return shown.decode().replace("\r", "").splitlines(), other
+
+
+@pytest.fixture
+def faulty(colour_folder: Path) -> Path:
+    """Photos with long names, of which one is there twice, one has a wrong label, and many can't be used."""
+    long = "a photo that I have taken in the garden on a fine day in the month of May"
+    shutil.copyfile(colour_folder / "green" / "05.png", colour_folder / "green" / f"{long}.png")
+    (colour_folder / "red" / "03.png").rename(colour_folder / "blue" / f"{long}.png")
+    for number in range(30):
+        (colour_folder / "red" / f"broken{number}.jpg").write_bytes(b"no image")
+    return colour_folder
+
+
+@posix_only
+@pytest.mark.parametrize("columns", [60, 80])
+def test_findings_are_broken_between_words_and_stay_below_each_other(columns, faulty):
+    lines, _ = on_terminal(columns, "stdout", "check", faulty)
+    assert max(map(len, lines)) <= columns
+    indented = [line for line in lines[1:] if line and not re.match(r"(high|medium|low) ", line)]
+    assert all(line.startswith(" " * 10) and not line.endswith(" ") for line in indented)
+    piped = subprocess.run(
+        [sys.executable, "-m", "fieldguide", "check", faulty], capture_output=True, text=True, check=True
+    ).stdout
+    words = [" ".join("\n".join(text).split()) for text in (lines[1:], piped.splitlines()[1:])]
+    assert words[0] == words[1], "nothing but the breaks differs"
+    assert max(map(len, piped.splitlines())) > 80, "for grep a case is a line"
+
+
+@posix_only
+def test_what_training_says_fits_on_a_screen_whatever_is_wrong_with_its_photos(faulty, tmp_path):
+    notes, tables = on_terminal(80, "stderr", "train", faulty, "-o", tmp_path / "x.guide")
+    assert max(map(len, notes[:-2])) <= 80 or str(tmp_path) in max(notes[:-2], key=len)
+    assert sum(line.startswith("  red/broken") for line in notes) == 3 and "  ... and 27 more" in notes
+    assert len(notes) + len(tables.splitlines()) <= 40
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (None, ["high  one two three"]),
+        (12, ["high  one", "      two", "      three"]),
+        (14, ["high  one two", "      three"]),
+        (5, ["high", "  one", "  two", "  three"]),
+    ],
+)
+def test_lines_are_broken_at_spaces_alone(width, lines):
+    assert wrapped("high  one two three", hanging=6, width=width).split("\n") == lines
+
+
+def test_a_long_word_stays_whole_and_wide_letters_count_twice():
+    assert wrapped("  a/long/path.jpg: seen", hanging=2, width=8) == "  a/long/path.jpg:\n  seen"
+    assert wrapped("sure by 98 %", hanging=0, width=11) == "sure by\n98 %", "a number stays with its unit"
+    assert wrapped("バラ バラ", hanging=2, width=8) == "バラ\n  バラ"
+
+
+@posix_only
+@pytest.mark.parametrize(("columns", "left_out"), [(60, "memory, sees, stride, pad"), (80, "pad"), (120, "")])
+def test_a_table_on_a_narrow_terminal_leaves_out_columns_and_cuts_no_cell(columns, left_out):
+    lines, errors = on_terminal(columns, "stdout", "summary", "lenet")
     assert "…" not in "".join(lines) and "59,386" in lines[2] and "Sequential" in lines[3]
     assert max(map(len, lines)) <= columns
     assert errors == (f"this terminal is too narrow for: {left_out}\n" if left_out else "")

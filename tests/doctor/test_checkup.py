@@ -31,7 +31,7 @@ def test_a_small_class_does_not_keep_others_from_being_asked(image_folder):
     wrong = next(folder.glob("red/*.png"))
     wrong.rename(folder / "blue" / "was red.png")
     finding = kinds(fg.check(folder))["wrong label"]
-    assert len(finding.cases) == 1 and finding.summary == "1 label is contradicted by other photos (2.5% of 40)"
+    assert len(finding.cases) == 1 and finding.summary == "1 label is contradicted by other photos (2.5 % of 40)"
 
 
 def test_photos_that_are_all_one_picture_are_one_finding(scenes):
@@ -56,7 +56,7 @@ def test_a_val_part_beside_a_test_part_judges_nothing(scenes):
     shutil.copyfile(folder / "train" / "a" / "0.jpg", folder / "val" / "a" / "copy.jpg")
     found = kinds(fg.check(folder))
     assert "leak" not in found and found["copies"].num_photos == 1
-    assert any(case.evidence.startswith("4 held out tell") for case in found["few photos"].cases)
+    assert any(case.evidence.startswith("4 held out tell") for case in found["few held out"].cases)
 
 
 def test_photos_without_classes_are_refused():

@@ -1,6 +1,7 @@
 """What a look at each photo tells."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -72,11 +73,13 @@ def test_every_oddity_is_found_with_its_evidence(scenes):
     assert everything.pop("extension") == {"a/really.png": "is JPEG"}
     assert everything.pop("rotated") == {"a/turned.jpg": "orientation 6"}
     assert everything.pop("colours") == {"a/grey.jpg": "L, most are RGB"}
-    assert everything.pop("blank") == {"a/blank.jpg": "contrast 0.000"}
-    assert everything.pop("dark").keys() == {"b/night.jpg"}
-    assert everything.pop("bright").keys() == {"b/snow.jpg"}
+    assert everything.pop("blank") == {"a/blank.jpg": "contrast 0.0 %"}
+    for kind, photo in (("dark", "b/night.jpg"), ("bright", "b/snow.jpg")):
+        ((name, evidence),) = everything.pop(kind).items()
+        assert name == photo and re.fullmatch(r"brightness \d+ %", evidence)
     assert everything.pop("tiny") == {"b/tiny.jpg": "40 x 30 px"}
-    assert everything.pop("blurred").keys() == {"b/soft.jpg"}
+    ((name, evidence),) = everything.pop("blurred").items()
+    assert name == "b/soft.jpg" and re.fullmatch(r"sharpness 0\.0\d", evidence)
     assert everything.pop("long") == {"b/long.jpg": "600 x 100 px"}
     assert everything == {}
 

@@ -63,9 +63,7 @@ def test_tensors_of_a_wrong_shape_are_refused(name, shape):
 @pytest.mark.parametrize("facts", [{"temperature": 0}, {"temperature": math.nan}, {"unknown_below": math.inf}])
 def test_numbers_that_no_guide_learns_are_refused(facts):
     trust = Trust(learn_familiarity(features(20, seed=0)), np.array([0.5], np.float32), 1.0)
-    with pytest.raises(
-        ValueError, match=r"the temperature is .* and unknown_below .*; the one must be above 0"
-    ):
+    with pytest.raises(ValueError, match=r"the temperature is .* and unknown_below .*; the one must be above 0"):
         trust_of({"trust": {**trust.to_facts(), **facts}}, trust.to_tensors(), 30)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import fieldguide as fg
 from fieldguide.data import Preprocess, open_photos
@@ -12,6 +13,7 @@ from fieldguide.explain import Explainer, Marks
 from fieldguide.explain.class_activation import grad_cam
 from fieldguide.explain.deletion import _hottest, deletion_test
 from fieldguide.explain.examples import nearest_examples
+from fieldguide.explain.insides import node_maps
 from fieldguide.guide import Guide
 from fieldguide.head import LinearHead
 from fieldguide.weights import Backbone
@@ -31,6 +33,23 @@ def test_without_a_class_the_most_probable_one_is_explained(colour_guide, colour
     assert marks.class_name == answer.label == "red"
     assert marks.probability == pytest.approx(answer.probability, abs=0.02), "torch's float32 beside the engine's"
     assert marks.picture.shape == (224, 224, 3) and marks.heat.max() == 1
+
+
+def test_a_photo_is_explained_in_every_form_that_predict_takes(colour_guide, colours):
+    path = colours / "red" / "02.png"
+    explainer = Explainer(colour_guide)
+    (expected,) = explainer.explain(path.read_bytes())
+    with Image.open(path) as picture:
+        forms = [path, str(path), picture, np.asarray(picture)]
+        for photo in forms:
+            (marks,) = explainer.explain(photo)
+            assert (marks.picture == expected.picture).all() and (marks.heat == expected.heat).all()
+            maps = node_maps(colour_guide, photo, "stages.2")
+            assert (maps == node_maps(colour_guide, path.read_bytes(), "stages.2")).all()
+    with pytest.raises(PhotoError, match="the file does not exist"):
+        explainer.explain("no/such.jpg")
+    with pytest.raises(TypeError, match="a photo of float32; it must be a path, bytes, uint8 pixels, or a PIL"):
+        explainer.explain(np.zeros((4, 4), np.float32))
 
 
 def test_a_class_that_is_none_is_named(colour_guide, colours):

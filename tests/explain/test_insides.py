@@ -9,7 +9,7 @@ import torch
 from fieldguide.data import Preprocess
 from fieldguide.embed import Embedder
 from fieldguide.errors import GuideError, PhotoError, UnknownNameError
-from fieldguide.explain.insides import KERNELS, apply_kernel, first_filters, node_maps, to_picture
+from fieldguide.explain.insides import KERNELS, apply_kernel, first_filters, node_maps, shown_range, to_picture
 from fieldguide.weights import Backbone
 from fieldguide.weights.tensors import Weights
 
@@ -57,6 +57,29 @@ def test_edges_are_found_where_they_are(name, axis):
 def test_values_become_pictures_from_black_to_white():
     assert to_picture(np.array([[-1.0, 0.0], [1.0, 3.0]], np.float32)).tolist() == [[0, 64], [128, 255]]
     assert to_picture(np.ones((2, 2), np.float32)).tolist() == [[128, 128], [128, 128]]
+
+
+def test_values_beyond_what_is_shown_stay_black_or_white():
+    values = np.array([[-300.0, 0.0], [51.0, 300.0]], np.float32)
+    assert to_picture(values, (0.0, 255.0)).tolist() == [[0, 0], [51, 255]]
+    assert to_picture(values, (-100.0, 100.0)).tolist() == [[0, 128], [193, 255]]
+
+
+def test_what_kernels_give_can_be_seen():
+    chance = np.random.default_rng(0)
+    picture = np.repeat(np.repeat(chance.integers(60, 180, (30, 30)), 8, axis=0), 8, axis=1).astype(np.uint8)
+    picture[:2, :2] = [[0, 255], [255, 0]]  # one place with far stronger edges than all others
+    for name in ("blurred", "sharper"):
+        values = apply_kernel(picture, KERNELS[name])
+        assert shown_range(values, KERNELS[name]) == (0, 255)
+        inside = np.abs(to_picture(values, (0, 255))[3:5, 3:5].astype(int) - picture[4:6, 4:6])
+        assert inside.max() <= 1, "where a picture is even, its greys stay"
+    for name in ("vertical edges", "horizontal edges", "all edges (Laplace)"):
+        values = apply_kernel(picture, KERNELS[name])
+        low, high = shown_range(values, KERNELS[name])
+        assert low == -high and high == np.ceil(np.quantile(np.abs(values), 0.98)) < np.abs(values).max()
+        assert to_picture(values, (low, high)).std() > to_picture(values).std()
+    assert shown_range(np.zeros((3, 3), np.float32), KERNELS["vertical edges"]) == (-1, 1), "of an even picture"
 
 
 def test_a_picture_smaller_than_the_kernel_is_named():

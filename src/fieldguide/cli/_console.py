@@ -3,17 +3,18 @@
 import contextlib
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fieldguide.progress import Progress, silent
 
 if TYPE_CHECKING:
     from fieldguide.data.image_set import SkippedPhoto
 
-_NAMED_SKIPPED = 10
+SKIPPED_NAMED = 10
 _STAGES = {"report": "Making the report",
            "features": "Looking at photos", "strength": "Choosing the head's penalty", "head": "Fitting the head",
            "writing": "Writing photos", "batches": "Measuring batches", "guides": "Training guides",
@@ -75,9 +76,35 @@ def _table_width(cells: Sequence[Sequence[str]]) -> int:
     return sum(widths) + 3 * len(widths) - 1
 
 
-def terminal_width() -> int | None:
-    """Return how many columns standard output has; None where it is no terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def terminal_width(stream: TextIO | None = None) -> int | None:
+    """Return how many columns a stream, or standard output, has; None where it is no terminal."""
+    stream = stream or sys.stdout
+    if not stream.isatty():
+        return None
+    try:
+        own = os.get_terminal_size(stream.fileno())
+    except OSError:
+        own = os.terminal_size((0, 0))  # as of one that does not know
+    return shutil.get_terminal_size((own.columns or 80, own.lines)).columns
+
+
+def wrapped(text: str, *, hanging: int, width: int | None) -> str:
+    """Return text broken at spaces into lines of a width, all but the first indented; unbroken where that is None.
+
+    A word that is longer than a line, such as a path, stays whole, so that it can be copied.
+    """
+    if width is None:
+        return text
+    from rich.cells import cell_len
+
+    lines, line = [], ""
+    for number, word in enumerate(text.replace(" %", "\xa0%").split(" ")):  # a number stays with its unit
+        longer = f"{line} {word}" if number else word
+        if cell_len(longer) > width and line.strip():
+            lines.append(line.rstrip())
+            longer = " " * min(hanging, width // 2) + word
+        line = longer
+    return "\n".join([*lines, line]).replace("\xa0%", " %")
 
 
 def printable(text: str) -> str:
@@ -85,15 +112,15 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def print_skipped(skipped: "Sequence[SkippedPhoto]") -> None:
-    """Name the photos that could not be used, on standard error."""
+def print_skipped(skipped: "Sequence[SkippedPhoto]", *, at_most: int = SKIPPED_NAMED) -> None:
+    """Name the photos that could not be used, so many of them, on standard error."""
     if not skipped:
         return
     print(f"{len(skipped)} {'photo' if len(skipped) == 1 else 'photos'} skipped:", file=sys.stderr)
-    for photo in skipped[:_NAMED_SKIPPED]:
-        print(f"  {printable(photo.name)}: {photo.reason}", file=sys.stderr)
-    if len(skipped) > _NAMED_SKIPPED:
-        print(f"  ... and {len(skipped) - _NAMED_SKIPPED} more", file=sys.stderr)
+    for photo in skipped[:at_most]:
+        note(wrapped(f"  {printable(photo.name)}: {photo.reason}", hanging=4, width=terminal_width(sys.stderr)))
+    if len(skipped) > at_most:
+        note(f"  ... and {len(skipped) - at_most} more")
 
 
 def print_cache_fault(fault: str | None) -> None:

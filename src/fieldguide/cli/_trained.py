@@ -2,16 +2,27 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fieldguide.cli._console import note, percent, print_json, print_skipped, print_table, printable
+from fieldguide.cli._console import (
+    SKIPPED_NAMED,
+    note,
+    percent,
+    print_json,
+    print_skipped,
+    print_table,
+    printable,
+    terminal_width,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from fieldguide.guide import Guide
 
-_FINDINGS_TOLD, _PHOTOS_TOLD = 3, 2
+_FINDINGS_TOLD, _PHOTOS_TOLD, _SKIPPED_TOLD = 3, 2, 3  # the last on a terminal: all is one screen
 
 
 def print_guides(guides: "dict[Path, Guide]", seconds: float, *, as_json: bool) -> None:
@@ -87,7 +98,8 @@ def _print_guide(guide: "Guide", target: Path) -> None:
     if report := guide.embedder.backbone.weights.report:
         note(f"weights: {report}")
     _print_findings(guide.facts.get("doctor", ()), facts["name"])
-    print_skipped([SkippedPhoto(s["photo"], s["reason"]) for s in facts["skipped"]])
+    skipped = [SkippedPhoto(photo["photo"], photo["reason"]) for photo in facts["skipped"]]
+    print_skipped(skipped, at_most=SKIPPED_NAMED if terminal_width(sys.stderr) is None else _SKIPPED_TOLD)
     if facts.get("excluded"):
         note(f"photos that the list excludes, left out: {facts['excluded']}")
     learnt_without_class = training.get("num_unlabelled", 0)
@@ -105,7 +117,8 @@ def _print_findings(findings: Sequence[Mapping[str, Any]], data: str) -> None:
     for finding in told:
         first = finding["cases"][0]
         case = ": ".join(filter(None, (", ".join(first["photos"][:_PHOTOS_TOLD]), first["evidence"])))
-        note(printable(f"{finding['severity']}: {finding['summary']}, such as {case}"))
+        line = printable(f"{finding['severity']}: {finding['summary']}, such as {case}")
+        note(wrapped(line, hanging=2, width=terminal_width(sys.stderr)))
     if told:
         note(f"more, and with the evidence: fieldguide check {shlex.quote(data)}")
 

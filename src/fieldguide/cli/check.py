@@ -100,13 +100,20 @@ def _print_checkup(checkup: "CheckUp", seconds: float) -> None:
     if not checkup.findings:
         print("nothing was found")
     for finding in checkup.findings:
-        print(f"{finding.kind.severity:<8}  {printable(finding.summary)}")
-        print(f"          {finding.kind.meaning}")
+        _print(f"{finding.kind.severity:<8}  {printable(finding.summary)}")
+        _print(f"          {finding.kind.meaning}")
         for case in finding.cases[:_CASES_SHOWN]:
-            print(f"          {printable(_case(case, names))}")
+            _print(f"          {printable(_case(case, names))}", more=2)
         if len(finding.cases) > _CASES_SHOWN:
             print(f"          ... and {len(finding.cases) - _CASES_SHOWN} more")
         print()
+
+
+def _print(line: str, *, more: int = 0) -> None:
+    """Print a line; on a narrow terminal several, the further ones below its words or ``more`` to the right."""
+    from fieldguide.cli._console import terminal_width, wrapped
+
+    print(wrapped(line, hanging=10 + more, width=terminal_width()))
 
 
 def _case(case: "Case", photo_names: Sequence[str]) -> str:

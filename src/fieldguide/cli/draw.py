@@ -71,15 +71,19 @@ def kernels(
 
     from fieldguide.data.decode import decode
     from fieldguide.data.files import read_photo
-    from fieldguide.explain.insides import KERNELS, apply_kernel, to_picture
+    from fieldguide.explain.insides import KERNELS, apply_kernel, shown_range, to_picture
     from fieldguide.pictures.marks import Panel
 
     def panels() -> list[Panel]:
         picture = decode(read_photo(photo), channels=1, smallest_px=480)
         picture.thumbnail((480, 480))
         grey = np.asarray(picture)
-        changed = [Panel(name, to_picture(apply_kernel(grey, kernel))) for name, kernel in KERNELS.items()]
-        return [Panel("grey", grey), *changed]
+        changed = []
+        for name, kernel in KERNELS.items():
+            values = apply_kernel(grey, kernel)
+            low, high = shown = shown_range(values, kernel)
+            changed.append(Panel(f"{name}: black {low:g}, white {high:g}", to_picture(values, shown)))
+        return [Panel("grey: black 0, white 255", grey), *changed]
 
     _draw(output, panels, columns=3)
 

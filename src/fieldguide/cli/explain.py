@@ -1,6 +1,7 @@
 """``fieldguide explain``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from fieldguide.explain import Marks
     from fieldguide.explain.examples import Example
+    from fieldguide.pictures.marks import Panel
 
 
 @app.command()
@@ -46,6 +48,7 @@ def explain(
     from fieldguide.explain.examples import nearest_examples
     from fieldguide.guide import load
     from fieldguide.paths import check_place, written_whole
+    from fieldguide.pictures.marks import draw_panels
 
     target = output or Path(f"{Path(photo).stem}-explained.png")
     if target.suffix.lower() != ".png":
@@ -56,31 +59,34 @@ def explain(
         raise typer.BadParameter(f"--class {unknown[0]}: the guide knows {', '.join(loaded.class_names)}")
     check_place(target)
     answer, one = loaded.predict(photo), open_photos([photo])
-    marks = Explainer(loaded).explain(one.read(0), list(dict.fromkeys([answer.label, *(classes or ())])))
+    marks = Explainer(loaded).explain(photo, list(dict.fromkeys([answer.label, *(classes or ())])))
     found: list[Example] = []
     if examples is not None:
         known = open_images(examples, data_root=data_root)
         with progress_bars() as on_progress:
             found = nearest_examples(loaded, one, known, on_progress=on_progress)
     with written_whole(target) as draft:
-        draft.write_bytes(_draw(marks, found))
+        draft.write_bytes(draw_panels(panels_of(marks, found, is_unknown=answer.is_unknown)))
     if as_json:
         print_json({"photo": photo, "picture": str(target), "unknown": answer.is_unknown, **_facts(marks, found)})
         return
-    _print(marks, found)
+    _print(marks, found, is_unknown=answer.is_unknown)
     if answer.is_unknown:
-        note("unknown: it is like none of the photos that the guide learnt from")
+        note("unknown: like too few of the photos that the guide learnt from")
     note(f"the picture: {target}")
 
 
-def _draw(marks: "Sequence[Marks]", examples: "Sequence[Example]") -> bytes:
+def panels_of(marks: "Sequence[Marks]", examples: "Sequence[Example]", *, is_unknown: bool) -> "list[list[Panel]]":
+    """Return the rows of the picture: the photo with its marks, and the photos like it."""
     from fieldguide.cli._console import percent
-    from fieldguide.pictures.marks import Panel, draw_panels
+    from fieldguide.pictures.marks import Panel
 
     panels = [Panel(f"{m.class_name}: {percent(m.probability)}", m.picture, m.heat) for m in marks]
+    if is_unknown:
+        panels[0] = replace(panels[0], title=f"unknown ({panels[0].title})")
     beside = [Panel(f"{e.class_name}, like it by {e.likeness:.2f}", e.picture) for e in examples]
     rows = [[Panel("what the network sees", marks[0].picture), *panels], beside]
-    return draw_panels([row for row in rows if row])
+    return [row for row in rows if row]
 
 
 def _facts(marks: "Sequence[Marks]", examples: "Sequence[Example]") -> dict[str, Any]:
@@ -91,11 +97,12 @@ def _facts(marks: "Sequence[Marks]", examples: "Sequence[Example]") -> dict[str,
     }
 
 
-def _print(marks: "Sequence[Marks]", examples: "Sequence[Example]") -> None:
+def _print(marks: "Sequence[Marks]", examples: "Sequence[Example]", *, is_unknown: bool) -> None:
     from fieldguide.cli._console import percent, printable
 
-    for each in marks:
-        print(f"{printable(each.class_name)} {percent(each.probability)}{_where(each.heat)}")
+    for number, each in enumerate(marks):
+        name = f"unknown ({each.class_name})" if is_unknown and number == 0 else each.class_name
+        print(f"{printable(name)} {percent(each.probability)}{_where(each.heat)}")
     for example in examples:
         print(printable(f"like {example.name} ({example.class_name}) by {example.likeness:.2f}"))
 

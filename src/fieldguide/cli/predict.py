@@ -29,7 +29,11 @@ def predict(
         typer.Option(help="Show the smallest set of classes that holds the true one this often, such as 0.95."),
     ] = None,
     always_answer: Annotated[
-        bool, typer.Option("--always-answer", help="Name a class even where a photo shows none of them.")
+        bool,
+        typer.Option(
+            "--always-answer",
+            help="Name a class even where a photo is unknown: like too few of those learnt from.",
+        ),
     ] = False,
     as_json: AsJson = False,
     csv_file: Annotated[

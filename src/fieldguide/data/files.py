@@ -2,13 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from fieldguide.data.decode import MAX_FILE_BYTES, SIGNATURE_BYTES, find_decoder
-from fieldguide.data.image_set import NO_LABEL, UNSPLIT, ImageSet
+from fieldguide.data.decode import MAX_FILE_BYTES, SIGNATURE_BYTES, find_decoder, to_pixels
+from fieldguide.data.image_set import NO_LABEL, UNSPLIT, ImageSet, Photo
 from fieldguide.data.layout import is_clutter, is_guide, is_run, readable
 from fieldguide.errors import DataError, PhotoError
 from fieldguide.paths import expand
@@ -35,6 +36,31 @@ def read_photo(path: str | Path) -> bytes:
         raise PhotoError("a link that leads nowhere" if is_link else "the file does not exist") from error
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise PhotoError(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def one_photo(photo: str | Path | Photo | Image.Image) -> ImageSet:
+    """Return a set of one photo without a label. It is read only when it is asked for.
+
+    Args:
+        photo: a path, the bytes of an image file, uint8 pixels (H, W) or (H, W, 3), or a PIL image.
+
+    Raises:
+        TypeError: it is none of these.
+    """
+    read: Callable[[], Photo]
+    if isinstance(photo, Image.Image):
+        name, read = "image", lambda: to_pixels(photo)
+    elif isinstance(photo, str | Path):
+        name, read = readable(str(photo)), lambda: read_photo(expand(photo))
+    elif isinstance(photo, bytes) or (isinstance(photo, np.ndarray) and photo.dtype == np.uint8):
+        name, read = "photo", lambda: photo
+    else:
+        kind = getattr(photo, "dtype", type(photo).__name__)
+        raise TypeError(
+            f"a photo of {kind}; it must be a path, bytes, uint8 pixels, or a PIL image; for several at once "
+            "there is predict_many"
+        )
+    return ImageSet(name, (), [name], np.array([NO_LABEL]), np.array([UNSPLIT], "<U5"), lambda index: read())
 
 
 def _open_at_once(path: str, flags: int) -> int:

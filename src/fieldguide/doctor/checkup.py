@@ -16,7 +16,7 @@ from fieldguide.doctor.copies import Groups, find_copies, identical_groups, join
 from fieldguide.doctor.enough import find_too_few, find_uneven
 from fieldguide.doctor.files import find_damaged, find_hard_to_see, find_odd_files
 from fieldguide.doctor.finding import Finding, to_dict, worst_first
-from fieldguide.doctor.labels import find_alike_classes, find_wrong_labels
+from fieldguide.doctor.labels import find_alike_classes, find_wrong_labels, with_right_labels
 from fieldguide.doctor.look import Look, look_at
 from fieldguide.doctor.neighbours import find_neighbours
 from fieldguide.doctor.outliers import find_outliers
@@ -140,16 +140,19 @@ def _by_features(
     is_held_out = np.zeros(len(images), np.bool_)
     is_held_out[photos] = held_out
     pixels = np.array([look.header.width * look.header.height if look.header else 0 for look in looks])
-    yield from find_copies(identical, near, images.labels, is_held_out, names, num_pixels=pixels)
+    copies = find_copies(identical, near, images.labels, is_held_out, names, num_pixels=pixels)
     groups = _numbers(joined([*identical, *near]), photos)
     asked = _can_be_asked(images.labels[photos], len(names))
-    if len(np.unique(images.labels[photos[asked]])) > 1 and len(np.unique(groups[asked])) >= _LEAST_A_CLASS:
-        labels = images.labels[photos[asked]]
-        probs = out_of_fold_probs(
-            embedding.features[asked], labels, len(names), groups=groups[asked], on_progress=on_progress
-        )
-        yield from find_wrong_labels(photos[asked], probs, labels, names)
-        yield from find_alike_classes(probs, labels, names)
+    if len(np.unique(images.labels[photos[asked]])) < 2 or len(np.unique(groups[asked])) < _LEAST_A_CLASS:
+        yield from copies
+        return
+    labels = images.labels[photos[asked]]
+    probs = out_of_fold_probs(
+        embedding.features[asked], labels, len(names), groups=groups[asked], on_progress=on_progress
+    )
+    yield from with_right_labels(copies, photos[asked], probs, images.labels, names)
+    yield from find_wrong_labels(photos[asked], probs, labels, names)
+    yield from find_alike_classes(probs, labels, names)
 
 
 def _first_of_each(identical: Groups, photos: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -185,9 +186,9 @@ def find_copies(
         names = sorted({class_names[labels[photo]] for photo in group if labels[photo] != NO_LABEL})
         held_out = [photo for photo in group if is_held_out[photo]]
         if len(names) > 1:
-            cases["two labels"].append(Case(group, f"{what}: {', '.join(names)}", len(group)))
+            cases["two labels"].append(_held_out_first(group, is_held_out, f"{what}: {', '.join(names)}"))
         elif 0 < len(held_out) < len(group):
-            cases["leak"].append(_leak(group, is_held_out, what))
+            cases["leak"].append(replace(_held_out_first(group, is_held_out, what), keeps_first=True))
         else:
             kind = "copies" if same_file else "near-copies"
             cases[kind].append(Case(group, what, len(group), keeps_first=True))
@@ -205,7 +206,7 @@ _WHERE = {
 }
 
 
-def _leak(group: tuple[int, ...], is_held_out: npt.NDArray[np.bool_], what: str) -> Case:
-    """Put a photo held out first, which is kept; its copies are to be left out."""
+def _held_out_first(group: tuple[int, ...], is_held_out: npt.NDArray[np.bool_], evidence: str) -> Case:
+    """Put photos held out first: of copies that lie on both sides, one of those is to be kept."""
     ordered = sorted(group, key=lambda photo: not is_held_out[photo])
-    return Case(tuple(ordered), what, len(group), keeps_first=True)
+    return Case(tuple(ordered), evidence, len(group))

@@ -5,14 +5,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fieldguide.doctor.finding import Case, Finding, found
+from fieldguide.doctor.finding import Case, Finding, found, percent
 from fieldguide.evaluate import wilson_interval
 from fieldguide.head.learning_curve import LearningCurve
 
 UNEVEN = 3.0  # times as many photos of one class as of another
 _FEW = 20  # photos of a class
 _WIDE = 0.10  # of the accuracy's 95 % interval
-_WORTH = 0.01  # of accuracy, that twice as many photos bring
+_WORTH = 0.01  # of accuracy, that twice as many photos bring: more would help
+_TOO_FEW = 0.05  # of it: there are too few
 
 
 def find_uneven(labels: npt.NDArray[np.int64], class_names: Sequence[str]) -> Iterator[Finding]:
@@ -47,30 +48,45 @@ def find_too_few(
         curve: of accuracy by their number; None where there are too few for one.
         num_held_out: photos to judge by.
     """
+    few, reasons = _rare_classes(labels, class_names)
+    total = len(labels)
+    gain = curve.expected(2 * total) - curve.expected(total) if curve else 0.0
+    if curve is not None and gain >= _WORTH:
+        growth = [Case((), _growth(curve, total))]
+        brings = f"with {2 * total} instead of {total}, about {_answers(gain)} in 100 would be right"
+        if gain >= _TOO_FEW:
+            few, reasons = few + growth, [*reasons, brings]
+        else:
+            yield from found("more photos", growth, f"more photos would help: {brings}")
+    yield from found("few photos", few, f"too few photos to learn from: {'; '.join(reasons)}")
+    if num_held_out:
+        yield from _too_few_to_judge_by(num_held_out, curve.top1[-1] if curve else 0.5)
+
+
+def _rare_classes(labels: npt.NDArray[np.int64], class_names: Sequence[str]) -> tuple[list[Case], list[str]]:
+    """Return the classes with hardly a photo, the rarest first, and how many there are in words."""
     counts = np.bincount(labels, minlength=len(class_names))
     cases = [
-        Case((), f"{class_names[k]} has {counts[k]} to learn from; {_FEW} are a beginning", 3.0)
+        Case(
+            (), f"{class_names[k]} has {counts[k]} to learn from; {_FEW} are a beginning", float(_FEW - counts[k])
+        )
         for k in np.flatnonzero(counts < _FEW).tolist()
     ]
-    if curve is not None:
-        total = len(labels)
-        now, twice, four = (curve.expected(times * total) for times in (1, 2, 4))
-        if twice - now >= _WORTH:
-            evidence = (
-                f"{_points(curve)}; {2 * total} photos would bring about {twice:.1%}, {4 * total} about {four:.1%}"
-            )
-            cases.append(Case((), evidence, 2.0))
-    if num_held_out:
-        share = curve.top1[-1] if curve else 0.5
-        low, high = wilson_interval(round(share * num_held_out), num_held_out)
-        if high - low > _WIDE:
-            enough = _enough_to_judge(share)
-            evidence = (
-                f"{num_held_out} held out tell the accuracy within {(high - low) / 2:.1%} either way; "
-                f"{enough} would within {_WIDE / 2:.0%}"
-            )
-            cases.append(Case((), evidence, 1.0))
-    yield from found("few photos", cases, "too few photos to learn from, or to judge by")
+    classes = "1 class has" if len(cases) == 1 else f"{len(cases)} classes have"
+    return cases, [f"{classes} fewer than {_FEW}"] if cases else []
+
+
+def _too_few_to_judge_by(num_held_out: int, share: float) -> Iterator[Finding]:
+    """Find that the answers to photos held out say little of the answers to others."""
+    low, high = wilson_interval(round(share * num_held_out), num_held_out)
+    if high - low <= _WIDE:
+        return
+    evidence = (
+        f"{num_held_out} held out tell the share of right answers within {percent((high - low) / 2)} either way; "
+        f"{_enough_to_judge(share)} would within {percent(_WIDE / 2)}"
+    )
+    are = "1 is" if num_held_out == 1 else f"{num_held_out} are"
+    yield from found("few held out", [Case((), evidence)], f"too few photos to judge by: {are} held out")
 
 
 def _enough_to_judge(share: float) -> int:
@@ -81,5 +97,17 @@ def _enough_to_judge(share: float) -> int:
     return count
 
 
-def _points(curve: LearningCurve) -> str:
-    return ", ".join(f"{share:.1%} by {count}" for count, share in zip(curve.num_photos, curve.top1, strict=True))
+def _growth(curve: LearningCurve, total: int) -> str:
+    """Say how good heads are that learnt from so many photos, and how good one from more is likely to be."""
+    (share, count), *others = zip(curve.top1, curve.num_photos, strict=True)
+    measured = [
+        f"{percent(share)} right with {count} photos",
+        *(f"{percent(share)} with {count}" for share, count in others),
+    ]
+    expected = [f"about {percent(curve.expected(times * total))} with {times * total}" for times in (1, 2, 4)]
+    return f"{', '.join(measured)}; to be expected by that: {', '.join(expected)}"
+
+
+def _answers(gain: float) -> str:
+    more = round(100 * gain)
+    return f"{more} more {'answer' if more == 1 else 'answers'}"

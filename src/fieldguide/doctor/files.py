@@ -32,7 +32,7 @@ def find_damaged(looks: Sequence[Look]) -> Iterator[Finding]:
 def damaged(skipped: Iterable[tuple[int, str]]) -> Iterator[Finding]:
     """Report photos that can't be used, each with the reason."""
     cases = [Case((index,), reason) for index, reason in skipped]
-    yield from found("damaged", cases, of_photos(len(cases), "that can't be used"))
+    yield from found("damaged", cases, of_photos(len(cases), "photo that can't be used"))
 
 
 def find_odd_files(looks: Sequence[Look], photo_names: Sequence[str]) -> Iterator[Finding]:
@@ -46,9 +46,9 @@ def find_odd_files(looks: Sequence[Look], photo_names: Sequence[str]) -> Iterato
         for index, header in headers.items()
         if _extension_lies(header, photo_names[index])
     ]
-    yield from found("extension", cases, of_photos(len(cases), "with names that end like another format"))
+    yield from found("extension", cases, of_photos(len(cases), "photo with a name that ends like another format"))
     turned = [Case((i,), f"orientation {h.orientation}") for i, h in headers.items() if h.orientation != _UPRIGHT]
-    yield from found("rotated", turned, of_photos(len(turned), "turned by their EXIF"))
+    yield from found("rotated", turned, of_photos(len(turned), "photo turned by EXIF"))
     yield from _find_rare_modes(headers)
 
 
@@ -58,7 +58,7 @@ def _find_rare_modes(headers: dict[int, Header]) -> Iterator[Finding]:
         return
     usual = modes.most_common(1)[0][0]
     cases = [Case((i,), f"{h.mode}, most are {usual}") for i, h in headers.items() if h.mode != usual]
-    yield from found("colours", cases, of_photos(len(cases), f"of other colour modes than {usual}"))
+    yield from found("colours", cases, of_photos(len(cases), f"photo of another colour mode than {usual}"))
 
 
 def find_hard_to_see(looks: Sequence[Look]) -> Iterator[Finding]:
@@ -75,19 +75,23 @@ def find_hard_to_see(looks: Sequence[Look]) -> Iterator[Finding]:
 
 
 def _blank(look: Look) -> tuple[float, str]:
-    return BLANK_CONTRAST - look.contrast, f"contrast {look.contrast:.3f}"
+    return BLANK_CONTRAST - look.contrast, f"contrast {100 * look.contrast:.1f} %"
 
 
 def _dark(look: Look) -> tuple[float, str]:
-    return DARK - look.brightness, f"brightness {look.brightness:.2f}"
+    return DARK - look.brightness, _brightness(look)
 
 
 def _bright(look: Look) -> tuple[float, str]:
-    return look.brightness - BRIGHT, f"brightness {look.brightness:.2f}"
+    return look.brightness - BRIGHT, _brightness(look)
+
+
+def _brightness(look: Look) -> str:
+    return f"brightness {100 * look.brightness:.0f} %"
 
 
 def _blurred(look: Look) -> tuple[float, str]:
-    return BLURRED_SHARPNESS - look.sharpness, f"sharpness {look.sharpness:.3f}"
+    return BLURRED_SHARPNESS - look.sharpness, f"sharpness {look.sharpness:.2f}"
 
 
 def _tiny(look: Look) -> tuple[float, str]:
@@ -101,12 +105,12 @@ def _long(look: Look) -> tuple[float, str]:
 
 
 _HARD_TO_SEE: tuple[tuple[str, str, Callable[[Look], tuple[float, str]]], ...] = (
-    ("blank", "with nothing on them", _blank),
-    ("dark", "very dark", _dark),
-    ("bright", "very bright", _bright),
-    ("tiny", f"smaller than {TINY_PX} px", _tiny),
-    ("blurred", "blurred", _blurred),
-    ("long", f"more than {LONG_RATIO:g} times as long as wide", _long),
+    ("blank", "photo with nothing on it", _blank),
+    ("dark", "very dark photo", _dark),
+    ("bright", "very bright photo", _bright),
+    ("tiny", f"photo smaller than {TINY_PX} px", _tiny),
+    ("blurred", "blurred photo", _blurred),
+    ("long", f"photo with one side over {LONG_RATIO:g} times the other", _long),
 )
 
 

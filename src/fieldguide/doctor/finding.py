@@ -33,40 +33,48 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("leak", "high", "the same picture on both sides of the split",
-             "what was learnt and is then asked about flatters the accuracy (of identical files it is left out); "
-             "leave the training copy out", EXCLUDE),
+             "a photo that was learnt from makes the accuracy look better than it is (identical files are left "
+             "out of it); leave the training copy out", EXCLUDE),
         Kind("two labels", "high", "the same picture under two labels",
-             "one of them is wrong; keep the right one", EXCLUDE),
+             "one label is wrong, or the picture shows both; keep the copy whose label fits, or none", LOOK),
         Kind("alike classes", "high", "classes that can't be told apart",
              "photos of the one are taken for the other; join them, or check what tells them apart", KEEP),
         Kind("wrong label", "medium", "labels that other photos contradict",
-             "some are wrong, others are of rare photos; look at each, and move it or leave it out", LOOK),
+             "a label may be wrong, or its photo rare; look at each, and move it or leave it out", LOOK),
         Kind("damaged", "medium", "files that can't be used",
-             "they are skipped; mend or remove them", EXCLUDE),
+             "what can't be read is skipped; mend or remove it", EXCLUDE),
         Kind("copies", "medium", "identical files",
-             "they count twice and teach nothing; keep one of each", EXCLUDE),
+             "a copy counts twice and teaches nothing new; keep one of each", EXCLUDE),
         Kind("near-copies", "medium", "nearly the same picture",
-             "resized, recompressed, cropped or mirrored; keep one of each", EXCLUDE),
+             "resized, recompressed, cropped or mirrored, it teaches little new; keep one of each", EXCLUDE),
         Kind("blank", "medium", "pictures with nothing on them",
-             "there is nothing to learn; leave them out", EXCLUDE),
-        Kind("few photos", "medium", "too few photos",
-             "see how many more are worth taking", KEEP),
+             "nothing can be learnt from a picture without contrast; leave it out", EXCLUDE),
+        Kind("few photos", "medium", "too few photos to learn from",
+             "more photos would make the guide clearly better; see how many are worth taking", KEEP),
+        Kind("few held out", "medium", "too few photos to judge by",
+             "the guide may be good, but how good can't be told well; hold out more", KEEP),
         Kind("uneven classes", "medium", "classes of very different sizes",
-             "the rare ones are missed more often; add photos, or train with --balanced", KEEP),
+             "a rare class is missed more often; add photos, or train with --balanced", KEEP),
+        Kind("more photos", "low", "more photos would help",
+             "the more photos, the better it still gets; see how many bring how much", KEEP),
         Kind("outlier", "low", "photos unlike all others",
-             "perhaps of something else; look at them", LOOK),
-        Kind("blurred", "low", "blurred photos", "little can be seen; look at them", LOOK),
-        Kind("dark", "low", "very dark photos", "little can be seen; look at them", LOOK),
-        Kind("bright", "low", "very bright photos", "little can be seen; look at them", LOOK),
-        Kind("tiny", "low", "tiny pictures", "they are enlarged, and blurred by it; look for larger ones", LOOK),
+             "perhaps of something else; look whether it belongs here", LOOK),
+        Kind("blurred", "low", "blurred photos",
+             "little can be seen (in focus, sharpness is 0.2 or more); look whether it is worth keeping", LOOK),
+        Kind("dark", "low", "very dark photos",
+             "little can be seen (black has 0 % brightness, white 100 %); look whether it is worth keeping", LOOK),
+        Kind("bright", "low", "very bright photos",
+             "little can be seen (black has 0 % brightness, white 100 %); look whether it is worth keeping", LOOK),
+        Kind("tiny", "low", "tiny pictures",
+             "enlarging it for the network blurs it; look for a larger one", LOOK),
         Kind("long", "low", "very long or tall pictures",
-             "cropping to a square cuts most of them off; try --fit pad", LOOK),
+             "cropping to a square cuts most of it off; try --fit pad", LOOK),
         Kind("extension", "low", "names that end like another format",
-             "they are read by what they hold; other programs may not", LOOK),
+             "read by what it holds, whatever its name; other programs may stumble", LOOK),
         Kind("rotated", "low", "photos turned by their EXIF",
-             "they are turned upright here; other programs may not", LOOK),
+             "turned upright here; other programs may show it lying", LOOK),
         Kind("colours", "low", "photos of other colour modes than the rest",
-             "they are converted; look whether they belong here", LOOK),
+             "converted here; look whether it belongs here", LOOK),
     )
 }  # fmt: skip
 
@@ -81,12 +89,14 @@ class Case:
         evidence: what was seen, in a few words.
         weight: by which cases are ordered, the largest first.
         keeps_first: whether the suggestion spares the first photo.
+        action: what is suggested here, where that is not what the kind suggests.
     """
 
     photos: tuple[int, ...]
     evidence: str
     weight: float = 0.0
     keeps_first: bool = False
+    action: str = ""
 
     @property
     def suspects(self) -> tuple[int, ...]:
@@ -122,8 +132,13 @@ def found(name: str, cases: Sequence[Case], summary: str) -> Iterator[Finding]:
 
 
 def of_photos(count: int, what: str) -> str:
-    """Return ``3 photos blurred`` or the like."""
-    return f"{count} {'photo' if count == 1 else 'photos'} {what}"
+    """Return ``1 blurred photo``, ``3 blurred photos`` or the like, of ``what`` with the word ``photo`` in it."""
+    return f"{count} {what if count == 1 else what.replace('photo', 'photos', 1)}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage."""
+    return f"{100 * share:.1f} %"
 
 
 def worst_first(findings: Sequence[Finding]) -> list[Finding]:

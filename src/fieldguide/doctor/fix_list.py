@@ -16,6 +16,7 @@ def to_csv(checkup: CheckUp) -> bytes:
     for finding in checkup.findings:
         for case in finding.cases:
             beside = f"; keep {names[case.photos[0]]}" if case.keeps_first else ""
+            action = case.action or finding.kind.action
             for photo in case.suspects:
-                writer.writerow((names[photo], finding.kind.name, finding.kind.action, case.evidence + beside))
+                writer.writerow((names[photo], finding.kind.name, action, case.evidence + beside))
     return text.getvalue().encode("utf-8-sig")  # by its mark spreadsheets know the encoding

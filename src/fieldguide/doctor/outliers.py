@@ -27,9 +27,9 @@ def find_outliers(photos: npt.NDArray[np.int64], neighbours: Neighbours) -> Iter
     cases = [
         Case(
             (int(photos[row]),),
-            f"likeness {likeness[row]:.2f}, {usual:.2f} is usual",
+            f"likeness {likeness[row]:.2f} with those most like it; {usual:.2f} is usual",
             usual - float(likeness[row]),
         )
         for row in far.tolist()
     ]
-    yield from found("outlier", cases, of_photos(len(cases), "unlike all others"))
+    yield from found("outlier", cases, of_photos(len(cases), "photo unlike all others"))

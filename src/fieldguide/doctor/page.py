@@ -1,18 +1,24 @@
 """What was found, as one page with the photos, that needs nothing beside it."""
 
 import shlex
+from collections import Counter
 from pathlib import PurePath
 from typing import Any
 
 from fieldguide.data import ImageSet
 from fieldguide.doctor.checkup import CheckUp
-from fieldguide.doctor.finding import Case, Finding
+from fieldguide.doctor.finding import Case, Finding, Severity
 from fieldguide.pages import render
 from fieldguide.pages.thumbnails import Room, thumbnail
 
 _CASES = 24  # of each finding
 _PHOTOS = 4  # of each case
 _MOST_CHARACTERS = 4_500_000  # of all thumbnails
+_MEANINGS: dict[Severity, str] = {
+    "high": "makes answers or the accuracy wrong; look at it first",
+    "medium": "wastes photos, or more of them are needed; mend it for a better guide",
+    "low": "seldom does harm, but could be better; look when there is time",
+}
 
 
 def to_page(checkup: CheckUp) -> bytes:
@@ -32,17 +38,12 @@ def to_page(checkup: CheckUp) -> bytes:
 
 
 def _verdict(checkup: CheckUp) -> str:
-    counts = dict.fromkeys(("high", "medium", "low"), 0)
-    for finding in checkup.findings:
-        counts[finding.kind.severity] += 1
+    """Say how much was found, and what the words beside it mean."""
     if not checkup.findings:
         return "Nothing was found."
-    if counts["high"]:
-        return (
-            "What is marked high makes answers or the accuracy wrong: look at it first. Medium means that photos "
-            "are wasted, or worth a look; low is good to know."
-        )
-    return "Nothing here makes answers wrong. Medium means that photos are wasted, or worth a look."
+    counts = Counter(finding.kind.severity for finding in checkup.findings)
+    told = [f"{word.capitalize()} ({counts[word]}): {what}." for word, what in _MEANINGS.items() if counts[word]]
+    return " ".join(told if counts["high"] else ["Nothing here makes answers wrong.", *told])
 
 
 def _finding(finding: Finding, thumbnails: "_Thumbnails") -> dict[str, Any]:

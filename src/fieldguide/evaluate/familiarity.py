@@ -1,4 +1,4 @@
-"""How much a photo is like those that are known: what is like none of them shows something else."""
+"""How much a photo is like those that are known: what is like too few of them shows something else."""
 
 from dataclasses import dataclass
 

@@ -8,14 +8,17 @@ on place by place. A network without any map, such as softmax regression, is exp
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fieldguide.data import Photo
+from fieldguide.data.files import one_photo
 from fieldguide.feature_maps import Node, list_nodes
 from fieldguide.feature_maps.extract import as_map
 from fieldguide.guide import Guide
@@ -62,22 +65,23 @@ class Explainer:
         shape = (preprocess.channels, preprocess.size_px, preprocess.size_px)
         self._nodes = [node for node in list_nodes(self._body, shape) if _is_map(node)]
 
-    def explain(self, photo: Photo, class_names: Sequence[str] = ()) -> list[Marks]:
+    def explain(self, photo: str | Path | Photo | Image.Image, class_names: Sequence[str] = ()) -> list[Marks]:
         """Find the marks of the most probable class, or of those named.
 
         Args:
-            photo: the bytes of an image file, or its pixels.
+            photo: a path, bytes, pixels or a PIL image, as :meth:`fieldguide.Guide.predict` takes them.
             class_names: of the guide's; by default the most probable one.
 
         Raises:
             PhotoError: the photo can't be used.
             ValueError: the guide knows no class of a name.
+            TypeError: it is no photo.
         """
         known = self._guide.class_names
         unknown = [name for name in class_names if name not in known]
         if unknown:
             raise ValueError(f"the guide knows no class {unknown[0]!r}; it knows {', '.join(known)}")
-        picture = self._guide.backbone.preprocess(photo)
+        picture = self._guide.backbone.preprocess(one_photo(photo).read(0))
         images = torch.from_numpy(self._guide.backbone.preprocess.normalise(picture[None]))
         with one_thread(), torch.enable_grad(), _outputs_of(self._body, self._nodes) as outputs:
             images.requires_grad_(True)

@@ -1,15 +1,18 @@
 """What is inside a network: its first filters, and the maps that it makes of a photo; and kernels made by hand."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
 from fieldguide.data import Photo
+from fieldguide.data.files import one_photo
 from fieldguide.errors import GuideError, PhotoError, UnknownNameError
 from fieldguide.feature_maps import features
 from fieldguide.guide import Guide
@@ -26,6 +29,9 @@ KERNELS: Mapping[str, Floats] = MappingProxyType(
     }
 )
 """Made by hand, (3, 3) each."""
+
+_SHOWN = 0.98  # share of places whose edges are within the range that is shown
+_ROUNDING = 1e-3  # of a kernel's sum
 
 
 def first_filters(guide: Guide) -> Floats:
@@ -44,20 +50,21 @@ def first_filters(guide: Guide) -> Floats:
     return filters
 
 
-def node_maps(guide: Guide, photo: Photo, node: str) -> Floats:
+def node_maps(guide: Guide, photo: str | Path | Photo | Image.Image, node: str) -> Floats:
     """Return the maps (C, h, w) that a node inside the network makes of a photo.
 
     Args:
         guide: of the network.
-        photo: the bytes of an image file, or its pixels.
+        photo: a path, bytes, pixels or a PIL image, as :meth:`fieldguide.Guide.predict` takes them.
         node: name of a module, as ``fieldguide nodes`` lists them.
 
     Raises:
         PhotoError: the photo can't be used.
         UnknownNameError: there is no such node, or it gives no map.
+        TypeError: it is no photo.
     """
     preprocess = guide.backbone.preprocess
-    images = torch.from_numpy(preprocess.normalise(preprocess(photo)[None]))
+    images = torch.from_numpy(preprocess.normalise(preprocess(one_photo(photo).read(0))[None]))
     inside = features(guide.backbone.build(), [node], input_shape=(*images.shape[1:],))
     if len(inside.info) > 1:
         first = inside.info[0].name
@@ -96,10 +103,33 @@ def apply_kernel(picture: npt.NDArray[np.uint8], kernel: Floats) -> Floats:
     return result
 
 
-def to_picture(values: Floats) -> npt.NDArray[np.uint8]:
-    """Values (H, W) or (H, W, 3) -> a picture, from the least, black, to the most, white; even ones are grey."""
-    low, high = float(values.min()), float(values.max())
+def shown_range(values: Floats, kernel: Floats) -> tuple[float, float]:
+    """Return from which value to which a slid picture is best shown, black to white.
+
+    A kernel that sums to 1 gives greys again, from 0 to 255. One that sums to 0 gives differences: 0 is grey, and
+    the strongest edges, one place in fifty, may exceed the range, or all others would be as grey.
+
+    Args:
+        values: that the kernel gave.
+        kernel: (k, k).
+    """
+    if abs(float(kernel.sum())) > _ROUNDING:
+        return 0.0, 255.0
+    most = max(1.0, float(np.ceil(np.quantile(np.abs(values), _SHOWN))))
+    return -most, most
+
+
+def to_picture(values: Floats, shown: tuple[float, float] | None = None) -> npt.NDArray[np.uint8]:
+    """Values (H, W) or (H, W, 3) -> a picture from black to white; even ones are grey.
+
+    Args:
+        values: any.
+        shown: from which value, black, to which, white; beyond them it stays so. By default the least and the
+            most.
+    """
+    low, high = shown or (float(values.min()), float(values.max()))
     if high <= low:
         return np.full(values.shape, 128, np.uint8)
-    picture: npt.NDArray[np.uint8] = ((values - low) * (255 / (high - low))).round().astype(np.uint8)
+    shares = np.clip((values - low) / (high - low), 0, 1)
+    picture: npt.NDArray[np.uint8] = (shares * 255).round().astype(np.uint8)
     return picture

@@ -1,4 +1,4 @@
-"""Pictures of what a network looks at: heat over photos, and photos beside them."""
+"""Pictures of what a network looks at: photos with their marks, and photos beside them."""
 
 import io
 from collections.abc import Sequence
@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_OPACITY = 0.55  # of the heat where it is hottest
+_MARKED = 0.5  # heat from which a place is marked, and outlined
+_DIMMED = 0.3  # of its brightness a place without heat keeps
+_LINE_PX, _LEAST_PX = 2, 224  # smaller pictures are enlarged, or lines would hide their few pixels
+
+Pixels = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -17,11 +22,11 @@ class Panel:
     Args:
         title: below which it stands.
         picture: (H, W), (H, W, 1) or (H, W, 3) uint8.
-        heat: (H, W) from 0 to 1, to lay over it; None for the picture alone.
+        heat: (H, W) from 0 to 1, by which it is marked; None for the picture alone.
     """
 
     title: str
-    picture: npt.NDArray[np.uint8]
+    picture: Pixels
     heat: npt.NDArray[np.float32] | None = None
 
 
@@ -52,17 +57,34 @@ def draw_panels(rows: Sequence[Sequence[Panel]], *, columns: int = 5) -> bytes:
     return buffer.getvalue()
 
 
-def overlaid(panel: Panel) -> npt.NDArray[np.uint8]:
-    """Return (H, W, 3): where there is heat, its colour over the grey picture; cold places stay as they are."""
-    from matplotlib import colormaps
+def overlaid(panel: Panel) -> Pixels:
+    """Return (H, W, 3): what has half the most heat or more, within a white and a black line; the rest fades.
 
+    By brightness and lines alone, marks show on photos of any colour, and to people who tell few colours apart. Of
+    a picture with heat that is below 224 px each pixel becomes several.
+    """
     picture = panel.picture if panel.picture.ndim == 3 else panel.picture[:, :, None]
     colours = np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
     if panel.heat is None:
         return colours
-    heat = panel.heat[:, :, None]
-    over = 255 * colormaps["inferno"](0.25 + 0.7 * panel.heat)[:, :, :3]
-    mixed: npt.NDArray[np.uint8] = (
-        (colours * (1 - _OPACITY * heat) + over * _OPACITY * heat).round().astype(np.uint8)
-    )
-    return mixed
+    times = max(1, _LEAST_PX // min(panel.heat.shape))
+    colours = colours.repeat(times, axis=0).repeat(times, axis=1)
+    heat = panel.heat.repeat(times, axis=0).repeat(times, axis=1)
+    kept = np.minimum(heat / _MARKED, 1)[:, :, None]
+    grey = colours.mean(axis=2, keepdims=True)
+    shown: Pixels = (colours * kept + _DIMMED * grey * (1 - kept)).round().astype(np.uint8)
+    marked = heat >= _MARKED
+    white = _grown(marked, _LINE_PX)
+    shown[_grown(white, _LINE_PX) & ~white] = 0
+    shown[white & ~marked] = 255
+    return shown
+
+
+def _grown(places: Places, steps: int) -> Places:
+    """Places (H, W) -> the same with their neighbours, those across corners too."""
+    for _ in range(steps):
+        height, width = places.shape
+        padded = np.pad(places, 1)
+        shifted = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+        places = np.logical_or.reduce(shifted)
+    return places
