@@ -205,3 +205,11 @@ def test_a_refusal_makes_no_folder(run, colours, tmp_path):
     result = run("check", colours, "--html", tmp_path / "new" / "x.html", "--fix-list", tmp_path / "x.txt")
     assert result.returncode == 2 and "x.txt is no place for the result" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_that_may_have_been_edited_is_not_written_over(run, colours, tmp_path):
+    (tmp_path / "fixes.csv").write_text("path,suggested_action\nred/00.png,keep\n", encoding="utf-8")
+    result = run("check", colours, "--fix-list", tmp_path / "fixes.csv")
+    assert result.returncode == 2
+    assert "fixes.csv is there already, and may have been edited; name a new file" in result.stderr
+    assert "keep" in (tmp_path / "fixes.csv").read_text(encoding="utf-8")

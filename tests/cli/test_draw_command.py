@@ -36,7 +36,8 @@ def test_each_picture_is_drawn(run, both, tmp_path, what, size):
         ("filters nope.guide", "nope.guide does not exist"),
         ("maps {guide} {photo} --node stages.99", "no node is called 'stages.99'"),
         ("answer {guide} {photo} --class pink", "--class pink: the guide knows blue, green, red"),
-        ("kernels nope.jpg", "the file does not exist"),
+        ("kernels nope.jpg", "nope.jpg: the file does not exist"),
+        ("maps {guide} .", ".: can't be read: Is a directory"),
         ("kernels {photo} -o x.jpg", "--output x.jpg: the name must end in .png"),
     ],
 )
@@ -46,3 +47,18 @@ def test_a_mistake_is_one_line(run, both, tmp_path, arguments, message):
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
     assert result.stderr.startswith("fieldguide: ") and message in result.stderr
     assert not list(tmp_path.glob("*.[jp][pn]g"))
+
+
+@pytest.mark.parametrize(
+    "command", ["draw maps {guide}", "draw kernels", "draw answer {guide}", "explain {guide}"]
+)
+def test_the_photo_is_not_lost_to_its_picture(run, both, tmp_path, command):
+    content = both[1].read_bytes()
+    (tmp_path / "photo.png").write_bytes(content)
+    (tmp_path / "link.png").symlink_to("photo.png")
+    for target in ("photo.png", "link.png"):
+        result = run(*command.format(guide=both[0]).split(), "photo.png", "-o", target)
+        assert (
+            result.returncode == 2 and f"--output {target} is the photo itself; name another file" in result.stderr
+        )
+    assert (tmp_path / "photo.png").read_bytes() == content

@@ -82,3 +82,12 @@ def test_weak_spots_are_told_where_they_are_asked_for(run, saved_guide, image_fo
     facts = json.loads(run("evaluate", saved_guide, folder, "--slices", "--robustness", "--json").stdout)
     assert len(facts["robustness"]) == 30 and {s["measure"] for s in facts["slices"]} >= {"class", "sharpness"}
     assert "slices" not in json.loads(run("evaluate", saved_guide, folder, "--json").stdout)
+
+
+def test_the_files_of_a_guide_are_not_lost_to_an_evaluation(run, colour_guide, colours, tmp_path):
+    guide = colour_guide.save(tmp_path / "x.guide")
+    before = (guide / "metrics.json").read_bytes()
+    result = run("evaluate", guide, colours, "-o", guide)
+    assert result.returncode == 2
+    assert "x.guide is a guide, whose own metrics.json would be lost; choose another folder" in result.stderr
+    assert (guide / "metrics.json").read_bytes() == before

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+import fieldguide as fg
 from fieldguide.errors import GuideError
 from fieldguide.reports import gather
 from fieldguide.reports.page import to_page
@@ -78,3 +79,9 @@ def test_only_a_command_of_ours_is_shown(muddled_guide, command):
     strange = replace(muddled_guide, facts={**muddled_guide.facts, "command": command})
     assert told_by(strange).command == ""
     assert told_by(muddled_guide).command == muddled_guide.facts["command"]
+
+
+def test_of_several_guides_the_damaged_one_is_named(muddled_guide, muddled, muddled_path, tmp_path):
+    strange = replace(muddled_guide, facts={**muddled_guide.facts, "doctor": 3}).save(tmp_path / "strange.guide")
+    with pytest.raises(GuideError, match=r"strange\.guide: this guide is damaged: doctor in guide\.json is"):
+        fg.report([muddled_path, strange], muddled)

@@ -1,5 +1,7 @@
 """Backbones: from a name and perhaps a file to a network whose weights fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -235,3 +237,9 @@ def test_arguments_reach_the_factory():
     backbone = Backbone("efficientnet_lite0", Weights(lambda: arrays(grey)), preprocess, {"in_channels": 1})
     with torch.no_grad():
         assert_close(backbone.build()(IMAGES[:, :1]), grey.eval()(IMAGES[:, :1]))
+
+
+def test_arguments_that_a_network_does_not_take_are_refused():
+    backbone = load_backbone("efficientnet_lite0")
+    with pytest.raises(WeightsError, match=r"efficientnet_lite0 can't be built with \{'width': 9\}: .*'width'"):
+        replace(backbone, arguments={"width": 9}).build()

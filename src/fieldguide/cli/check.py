@@ -86,9 +86,11 @@ def check(
 
 
 def _check_is_new(place: Path, suffix: str, data: str) -> None:
-    """Make sure that no photo or list is lost to a result."""
+    """Make sure that no photos, and no list that a person has edited, are lost to a result."""
     if place.suffix.lower() != suffix or place.resolve() == Path(data).resolve():
         raise typer.BadParameter(f"{place} is no place for the result; name a new file that ends in {suffix}")
+    if suffix == ".csv" and place.exists():
+        raise typer.BadParameter(f"{place} is there already, and may have been edited; name a new file")
 
 
 def _print_checkup(checkup: "CheckUp", seconds: float) -> None:

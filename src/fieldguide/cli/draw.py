@@ -48,17 +48,18 @@ def maps(
     output: Output = Path("maps.png"),
 ) -> None:
     """Draw the maps that a node inside the network makes of a photo."""
+    from fieldguide.cli._pictures import named
     from fieldguide.data.files import read_photo
     from fieldguide.explain.insides import node_maps, to_picture
     from fieldguide.guide import load
     from fieldguide.pictures.marks import Panel
 
     def panels() -> list[Panel]:
-        content = read_photo(photo)
-        found = node_maps(load(guide), content, node)
+        with named(photo):
+            found = node_maps(load(guide), read_photo(photo), node)
         return [Panel(f"{node}, {number}", to_picture(m)) for number, m in enumerate(found[:_MOST_PANELS])]
 
-    _draw(output, panels)
+    _draw(output, panels, photo=photo)
 
 
 @draw.command()
@@ -69,13 +70,15 @@ def kernels(
     """Draw what kernels made by hand make of a photo: edges, sharper, blurred."""
     import numpy as np
 
+    from fieldguide.cli._pictures import named
     from fieldguide.data.decode import decode
     from fieldguide.data.files import read_photo
     from fieldguide.explain.insides import KERNELS, apply_kernel, shown_range, to_picture
     from fieldguide.pictures.marks import Panel
 
     def panels() -> list[Panel]:
-        picture = decode(read_photo(photo), channels=1, smallest_px=480)
+        with named(photo):
+            picture = decode(read_photo(photo), channels=1, smallest_px=480)
         picture.thumbnail((480, 480))
         grey = np.asarray(picture)
         changed = []
@@ -85,7 +88,7 @@ def kernels(
             changed.append(Panel(f"{name}: black {low:g}, white {high:g}", to_picture(values, shown)))
         return [Panel("grey: black 0, white 255", grey), *changed]
 
-    _draw(output, panels, columns=3)
+    _draw(output, panels, photo=photo, columns=3)
 
 
 @draw.command()
@@ -111,24 +114,25 @@ def answer(
         number = None if label is None else loaded.class_names.index(label)
         return draw_answer(loaded.class_names, logits, probs, number)
 
-    _write(output, picture)
+    _write(output, picture, photo)
 
 
-def _draw(target: Path, panels: "Callable[[], Sequence[Panel]]", *, columns: int = 10) -> None:
+def _draw(
+    target: Path, panels: "Callable[[], Sequence[Panel]]", *, photo: Path | None = None, columns: int = 10
+) -> None:
     """Draw panels to a file."""
     from fieldguide.pictures.marks import draw_panels
 
-    _write(target, lambda: draw_panels([panels()], columns=columns))
+    _write(target, lambda: draw_panels([panels()], columns=columns), photo)
 
 
-def _write(target: Path, make: Callable[[], bytes]) -> None:
+def _write(target: Path, make: Callable[[], bytes], photo: Path | None = None) -> None:
     """Make a picture, once it is certain that it can be written."""
     from fieldguide.cli._console import note
-    from fieldguide.paths import check_place, written_whole
+    from fieldguide.cli._pictures import check_picture
+    from fieldguide.paths import written_whole
 
-    if target.suffix.lower() != ".png":
-        raise typer.BadParameter(f"--output {target}: the name must end in .png")
-    check_place(target)
+    check_picture(target, photo)
     content = make()
     with written_whole(target) as draft:
         draft.write_bytes(content)

@@ -115,9 +115,12 @@ def _make_folder(path: Path) -> None:
     """Make the folder for the results before the work, not after it.
 
     Raises:
-        DataError: a file is there.
+        DataError: a file is there, or a guide, which has files of these names.
     """
     from fieldguide.errors import DataError
+
+    if (path / "guide.json").exists():
+        raise DataError(f"{path} is a guide, whose own metrics.json would be lost; choose another folder")
 
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -43,21 +43,20 @@ def explain(
 ) -> None:
     """Show by which marks in a photo a guide knows what it shows."""
     from fieldguide.cli._console import note, print_json, progress_bars
+    from fieldguide.cli._pictures import check_picture
     from fieldguide.data import open_images, open_photos
     from fieldguide.explain import Explainer
     from fieldguide.explain.examples import nearest_examples
     from fieldguide.guide import load
-    from fieldguide.paths import check_place, written_whole
+    from fieldguide.paths import written_whole
     from fieldguide.pictures.marks import draw_panels
 
     target = output or Path(f"{Path(photo).stem}-explained.png")
-    if target.suffix.lower() != ".png":
-        raise typer.BadParameter(f"--output {target}: the name must end in .png")
+    check_picture(target, photo)
     loaded = load(guide, engine=engine)
     unknown = [name for name in classes or () if name not in loaded.class_names]
     if unknown:
         raise typer.BadParameter(f"--class {unknown[0]}: the guide knows {', '.join(loaded.class_names)}")
-    check_place(target)
     answer, one = loaded.predict(photo), open_photos([photo])
     marks = Explainer(loaded).explain(photo, list(dict.fromkeys([answer.label, *(classes or ())])))
     found: list[Example] = []

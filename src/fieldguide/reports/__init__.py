@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fieldguide.data import ImageSet
-from fieldguide.errors import DataError
+from fieldguide.errors import DataError, GuideError
 from fieldguide.guide import Guide, load
 from fieldguide.paths import expand
 from fieldguide.progress import Progress, silent
@@ -46,7 +46,7 @@ def report(
     """
     if not guides:
         raise ValueError("guides is empty; name one or more")
-    loaded, names = [load(path, engine=engine) for path in guides], _told_apart(guides)
+    loaded, names = [_load(path, engine) for path in guides], _told_apart(guides)
     check_classes(loaded, names)
     wanted = data if data is not None else _own_photos(loaded, guides, is_listed=exclude is not None)
     evidence = gather(loaded, wanted, data_root=data_root, exclude=exclude, on_progress=on_progress)
@@ -60,6 +60,15 @@ def report(
     if len(loaded) == 1:
         return to_page(loaded[0], evidence[0], on_progress)
     return compare_page(loaded, names, evidence)
+
+
+def _load(path: str | Path, engine: str) -> Guide:
+    guide = load(path, engine=engine)
+    try:
+        told_by(guide)
+    except GuideError as error:
+        raise GuideError(f"{path}: {error}") from error
+    return guide
 
 
 def _own_photos(guides: Sequence[Guide], paths: Sequence[str | Path], *, is_listed: bool) -> Path:

@@ -39,11 +39,14 @@ class Backbone:
         """Build the network in evaluation mode: images (N, C, H, W) float32 -> pooled features (N, D).
 
         Raises:
-            WeightsError: the weights don't fit the architecture.
+            WeightsError: the weights don't fit the architecture, or its arguments are none.
         """
         import torch
 
-        network = create_model(self.name, num_classes=0, **self.arguments)
+        try:
+            network = create_model(self.name, num_classes=0, **self.arguments)
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"{self.name} can't be built with {dict(self.arguments)}: {error}") from error
         tensors = {name: torch.from_numpy(array.copy()) for name, array in self.weights.tensors.items()}
         report = report_fit(network, self.weights.tensors)
         if not report.is_whole:
