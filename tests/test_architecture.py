@@ -9,7 +9,7 @@ import pytest
 import fieldguide
 
 PACKAGE = Path(fieldguide.__file__).parent
-BASE = {"errors", "registry", "progress", "paths", "launched", "libraries", "hardware"}
+BASE = {"errors", "registry", "progress", "paths", "launched", "libraries", "hardware", "words"}
 
 # Each part of the package, and the parts that it may import. A part may import itself.
 ALLOWED = {
@@ -19,6 +19,7 @@ ALLOWED = {
     "launched":     set(),
     "libraries":    set(),
     "hardware":     set(),
+    "words":        set(),
     "registry":     {"errors"},
     "data":         BASE,
     "layers":       set(),
@@ -26,7 +27,7 @@ ALLOWED = {
     "introspection": BASE | {"models"},                  # what a network does, without computing
     "cost":         BASE | {"introspection", "models"},
     "feature_maps": BASE | {"introspection", "models"},
-    "pictures":     {"paths"},                           # and plain numbers only
+    "pictures":     {"errors", "paths"},                 # and plain numbers only
     "weights":      BASE | {"data", "layers", "models"},
     "pages":        BASE | {"data"},
     "embed":        BASE | {"data", "models", "weights"},

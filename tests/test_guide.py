@@ -229,18 +229,34 @@ def test_something_else_is_not_overwritten(colour_guide, colour_folder):
     [
         ("class_names", ["a", "b"], r"ValueError: 2 classes, but a head of \(3, 1280\)"),
         ("class_names", 3, "TypeError: 'int' object is not iterable"),
+        (
+            "class_names",
+            {"a": 1, "b": 2, "c": 3},
+            r"TypeError: class_names is \{'a': 1, .*; it must be a list of",
+        ),
+        (
+            "class_names",
+            ["a", "b", None],
+            r"TypeError: class_names is \['a', 'b', None\]; it must be a",
+        ),
+        ("class_names", ["a", "b", "a"], "ValueError: class_names has a name twice: a, b, a"),
         ("architecture", {"arguments": {}}, "KeyError: 'name'"),
         ("architecture", {"name": 3, "arguments": {}}, "TypeError: the architecture 3 with the arguments {}"),
         ("architecture", {"name": "x", "arguments": []}, "TypeError: the architecture 'x' with the arguments"),
         ("architecture", None, "TypeError: 'NoneType' object is not subscriptable"),
         ("preprocess", {"size_px": 224}, r"ValueError: preprocess has the fields \['size_px'\]; expected"),
         ("preprocess", {"size_px": 0}, "ValueError: size_px is 0; it must be from 1 to 8192"),
+        (
+            "preprocess",
+            {"mean": [None, 0, 0]},
+            r"ValueError: mean is \(None, 0, 0\) and std .*; every value",
+        ),
     ],
 )
 def test_facts_that_do_not_fit_are_damage(saved_guide, tmp_path, fact, value, message):
     path = Path(shutil.copytree(saved_guide, tmp_path / "x.guide"))
     facts = json.loads((path / "guide.json").read_text())
-    if value == {"size_px": 0}:
+    if fact == "preprocess" and value != {"size_px": 224}:
         value = facts["preprocess"] | value
     (path / "guide.json").write_text(json.dumps({**facts, fact: value}))
     with pytest.raises(GuideError, match=rf"x\.guide is damaged: {message}"):

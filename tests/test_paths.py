@@ -1,5 +1,7 @@
 """Where files are kept, and that they appear whole or not at all."""
 
+import errno
+import os
 from pathlib import Path
 
 import platformdirs
@@ -97,3 +99,9 @@ def test_a_folder_where_a_file_shall_be_is_an_error(tmp_path):
     with pytest.raises(OSError, match=r"notes\.txt"), written_whole(target) as draft:
         draft.write_text("new")
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_told_of_with_the_name_of_the_file(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: '.*x\.html'"), written_whole(tmp_path / "x.html"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []

@@ -321,7 +321,11 @@ def load(path: str | Path, *, engine: str = "auto") -> Guide:
             raise TypeError(f"the architecture {name!r} with the arguments {arguments!r}")
         backbone = Backbone(name, Weights(lambda: body), Preprocess.from_dict(facts["preprocess"]), arguments)
         head = LinearHead(tensors["head.weight"], tensors["head.bias"])
-        class_names = tuple(map(str, facts["class_names"]))
+        class_names = tuple(facts["class_names"])
+        if not isinstance(facts["class_names"], list) or not all(isinstance(each, str) for each in class_names):
+            raise TypeError(f"class_names is {str(facts['class_names'])[:40]}; it must be a list of names")
+        if len(set(class_names)) < len(class_names):
+            raise ValueError(f"class_names has a name twice: {', '.join(class_names)[:80]}")
         if head.weight.ndim != 2 or not len(class_names) == len(head.weight) == head.bias.size:
             raise ValueError(f"{len(class_names)} classes, but a head of {head.weight.shape}")
         seen = tensors["training_photos"]

@@ -75,6 +75,9 @@ def written_whole(target: Path) -> Iterator[Path]:
         except OSError:
             if not (draft.is_dir() and target.is_dir()):
                 raise
+    except OSError as error:
+        error.filename = error.filename or str(target)  # which a disk that is full does not say
+        raise
     finally:
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)

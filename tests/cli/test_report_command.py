@@ -54,5 +54,6 @@ def test_a_page_can_not_be_a_folder_that_is_there(run, saved_guide, empty_folder
 
 
 def test_a_guide_is_named_once(run, saved_guide):
-    result = run("report", saved_guide, saved_guide)
-    assert result.returncode == 2 and f"{saved_guide} is named twice; name each guide once" in result.stderr
+    for again in (saved_guide, saved_guide / ".." / saved_guide.name):
+        result = run("report", saved_guide, again)
+        assert result.returncode == 2 and f"{saved_guide} is named twice; name each guide once" in result.stderr

@@ -62,6 +62,12 @@ def test_photos_that_are_gone_are_left_out_already(colours, listed):
     assert len(names(colours, listed("path\n"))) == 36
 
 
+def test_a_class_that_a_list_leaves_nothing_of_is_named(colours, listed):
+    rows = "".join(f"red/{number:02d}.png\n" for number in range(12))
+    with pytest.raises(DataError, match=r"fixes\.csv excludes all photos of red in .*; keep some, or remove its"):
+        fg.open_images(colours, exclude=listed("path\n" + rows))
+
+
 MISTAKES = {
     "path\nflower-no-7.jpeg\n": "fixes.csv excludes flower-no-7.jpeg, which is no photo of .*colours, nor are the "
     "others; its photos are named like blue/00.png",

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from fieldguide.doctor.finding import KINDS, Case, Finding
-from fieldguide.doctor.labels import find_alike_classes, find_wrong_labels, looks_like, with_right_labels
+from fieldguide.doctor.labels import (
+    can_be_asked,
+    find_alike_classes,
+    find_wrong_labels,
+    looks_like,
+    with_right_labels,
+)
 
 NAMES = ("rose", "tulip", "daisy")
 
@@ -82,3 +88,15 @@ def test_few_mistakes_are_no_likeness():
     answers = labels.copy()
     answers[0] = 1
     assert list(find_alike_classes(np.eye(2, dtype=np.float32)[answers], labels, NAMES[:2])) == []
+
+
+def test_a_class_of_three_photos_is_not_asked_about():
+    assert can_be_asked(np.array([0, 1, 0, 1, 0, 1, 1]), 3).tolist() == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]

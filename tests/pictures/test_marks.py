@@ -1,9 +1,15 @@
 """Marks in photos: to be seen on any photo, by brightness and lines, not by colour."""
 
+import io
+import warnings
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from fieldguide.pictures.marks import Panel, overlaid
+from fieldguide.errors import FieldguideWarning
+from fieldguide.pictures import letters
+from fieldguide.pictures.marks import Panel, draw_panels, overlaid
 
 
 def heat(side):
@@ -35,3 +41,24 @@ def test_a_photo_without_heat_is_left_alone_and_one_with_none_is_dim():
     picture = np.full((8, 8, 1), 90, np.uint8)
     assert (overlaid(Panel("", picture)) == 90).all()
     assert (overlaid(Panel("", picture, np.zeros((8, 8), np.float32))) == 27).all()
+
+
+def test_names_are_never_read_as_mathematics():
+    for name in (r"$\frac$", "a$_b^$c", "a long name " * 20):
+        with Image.open(io.BytesIO(draw_panels([[Panel(name, np.zeros((32, 32, 3), np.uint8))]]))) as picture:
+            assert picture.size[0] <= 1200
+
+
+def test_letters_that_no_font_has_are_told_of_once(monkeypatch):
+    monkeypatch.setattr(letters, "_FONTS", ())
+    panels = [Panel("日本の花", np.zeros((32, 32, 3), np.uint8))] * 2
+    with pytest.warns(
+        FieldguideWarning, match="boxes stand for letters that no font here has; install one"
+    ) as told:
+        draw_panels([panels])
+    assert len(told) == 1
+
+
+def test_other_warnings_stay(monkeypatch):
+    with pytest.warns(UserWarning, match="something else"), letters.any_script():
+        warnings.warn("something else", UserWarning, stacklevel=1)

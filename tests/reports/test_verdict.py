@@ -5,7 +5,7 @@ import pytest
 
 from fieldguide.evaluate import evaluate
 from fieldguide.reports.verdict import Verdict, verdict, without_evidence
-from fieldguide.reports.words import in_hundred, listed
+from fieldguide.words import in_hundred, listed
 
 NAMES = ("cat", "dog", "owl")
 

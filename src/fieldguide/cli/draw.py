@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fieldguide.cli._app import app
+from fieldguide.words import listed
 
 draw = typer.Typer(no_args_is_help=True, help="Draw what is inside: filters, feature maps, kernels, an answer.")
 app.add_typer(draw, name="draw")
@@ -108,7 +109,7 @@ def answer(
     def picture() -> bytes:
         loaded = load(guide)
         if label is not None and label not in loaded.class_names:
-            raise typer.BadParameter(f"--class {label}: the guide knows {', '.join(loaded.class_names)}")
+            raise typer.BadParameter(f"--class {label}: the guide knows {listed(loaded.class_names, 20)}")
         probs = loaded.predict(photo).probs
         logits = loaded.head.logits(loaded.embedder.embed(open_photos([photo])).features)[0]
         number = None if label is None else loaded.class_names.index(label)

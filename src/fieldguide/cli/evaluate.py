@@ -74,12 +74,10 @@ def evaluate(
             parts = _slices(evaluation, images, on_progress) if slices else []
             trials = _robustness(loaded, evaluation, images, on_progress) if robustness else []
     print_cache_faults(loaded)
-    if output is not None:
-        for name, content in evaluation.files().items():
-            (output / name).write_bytes(content)
     if as_json:
         more = {"slices": [asdict(each) for each in parts], "robustness": [asdict(each) for each in trials]}
         print_json(evaluation.to_dict() | {name: values for name, values in more.items() if values})
+        _write(evaluation, output)
         return
     print_evaluation(evaluation)
     print_slices(parts)
@@ -88,8 +86,19 @@ def evaluate(
         whose = "one of these guides" if others else "this guide"
         note(f"{evaluation.left_out} photos were left out: {whose} was trained on them")
     print_skipped(evaluation.skipped)
+    _write(evaluation, output)
     if output is not None:
         note(f"metrics.json and predictions.parquet are in {output}")
+
+
+def _write(evaluation: "Evaluation", output: Path | None) -> None:
+    """Write what came of it, each file whole or not at all."""
+    from fieldguide.paths import written_whole
+
+    if output is not None:
+        for name, content in evaluation.files().items():
+            with written_whole(output / name) as draft:
+                draft.write_bytes(content)
 
 
 def _slices(evaluation: "Evaluation", images: "ImageSet", on_progress: "Progress") -> "list[Slice]":

@@ -9,6 +9,7 @@ import typer
 
 from fieldguide.cli._app import app
 from fieldguide.cli._options import AsJson, DataRoot, EngineName
+from fieldguide.words import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +57,7 @@ def explain(
     loaded = load(guide, engine=engine)
     unknown = [name for name in classes or () if name not in loaded.class_names]
     if unknown:
-        raise typer.BadParameter(f"--class {unknown[0]}: the guide knows {', '.join(loaded.class_names)}")
+        raise typer.BadParameter(f"--class {unknown[0]}: the guide knows {listed(loaded.class_names, 20)}")
     answer, one = loaded.predict(photo), open_photos([photo])
     marks = Explainer(loaded).explain(photo, list(dict.fromkeys([answer.label, *(classes or ())])))
     found: list[Example] = []

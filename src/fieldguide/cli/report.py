@@ -40,7 +40,8 @@ def report(
     target = output or _default_name(guides)
     if target.suffix.lower() != ".html":
         raise typer.BadParameter(f"--output {target}: the name must end in .html")
-    twice = [str(guide) for guide in guides if guides.count(guide) > 1]
+    places = [guide.resolve() for guide in guides]
+    twice = [str(guide) for guide, place in zip(guides, places, strict=True) if places.count(place) > 1]
     if twice:
         raise typer.BadParameter(f"{twice[0]} is named twice; name each guide once")
     check_place(target)

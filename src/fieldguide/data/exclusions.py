@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldguide.data.image_set import ImageSet
+from fieldguide.data.image_set import NO_LABEL, ImageSet
 from fieldguide.errors import DataError, FieldguideWarning
 from fieldguide.paths import expand
 from fieldguide.registry import did_you_mean
@@ -73,7 +73,7 @@ def without(images: ImageSet, excluded: Set[str], source: str | Path) -> ImageSe
         source: of these names, for a message.
 
     Raises:
-        DataError: none of the names is a photo of the set.
+        DataError: none of the names is a photo of the set, or no photo of a class is left.
     """
     is_excluded = np.array([name in excluded for name in images.photo_names], np.bool_)
     if excluded and not is_excluded.any():
@@ -85,4 +85,10 @@ def without(images: ImageSet, excluded: Set[str], source: str | Path) -> ImageSe
         count = "1 photo that is" if len(gone) == 1 else f"{len(gone)} photos that are"
         message = f"{source} excludes {count} not in {images.name}, such as {min(gone)}"
         warnings.warn(message, FieldguideWarning, stacklevel=2)
+    emptied = np.setdiff1d(images.labels, [NO_LABEL, *images.labels[~is_excluded]])
+    if len(emptied):
+        raise DataError(
+            f"{source} excludes all photos of {images.class_names[emptied[0]]} in {images.name}; keep some, or "
+            "remove its folder"
+        )
     return replace(images.select(~is_excluded), num_excluded=int(is_excluded.sum()))

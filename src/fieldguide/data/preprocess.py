@@ -1,5 +1,6 @@
 """The one way from a photo to what a network takes. Training, evaluation and prediction all use it."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -60,6 +61,8 @@ class Preprocess:
             raise ValueError(f"mean {self.mean} and std {self.std} must have one value per channel")
         if not all(s > 0 for s in self.std):
             raise ValueError(f"std is {self.std}; every value must be above 0")
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in (*self.mean, *self.std)):
+            raise ValueError(f"mean is {self.mean} and std {self.std}; every value must be a finite number")
 
     def __call__(self, photo: Photo) -> npt.NDArray[np.uint8]:
         """Decode a photo and fit it. Returns uint8 (size_px, size_px, channels), not yet normalised.

@@ -16,7 +16,13 @@ from fieldguide.doctor.copies import Groups, find_copies, identical_groups, join
 from fieldguide.doctor.enough import find_too_few, find_uneven
 from fieldguide.doctor.files import find_damaged, find_hard_to_see, find_odd_files
 from fieldguide.doctor.finding import Finding, to_dict, worst_first
-from fieldguide.doctor.labels import find_alike_classes, find_wrong_labels, with_right_labels
+from fieldguide.doctor.labels import (
+    LEAST_A_CLASS,
+    can_be_asked,
+    find_alike_classes,
+    find_wrong_labels,
+    with_right_labels,
+)
 from fieldguide.doctor.look import Look, look_at
 from fieldguide.doctor.neighbours import find_neighbours
 from fieldguide.doctor.outliers import find_outliers
@@ -28,7 +34,6 @@ from fieldguide.progress import Progress, silent
 from fieldguide.weights import DEFAULT_BACKBONE, load_backbone
 
 _NEIGHBOURS = 6
-_LEAST_A_CLASS = 4  # photos, for heads that learn from some and are asked about others
 
 
 @dataclass(frozen=True)
@@ -142,8 +147,8 @@ def _by_features(
     pixels = np.array([look.header.width * look.header.height if look.header else 0 for look in looks])
     copies = find_copies(identical, near, images.labels, is_held_out, names, num_pixels=pixels)
     groups = _numbers(joined([*identical, *near]), photos)
-    asked = _can_be_asked(images.labels[photos], len(names))
-    if len(np.unique(images.labels[photos[asked]])) < 2 or len(np.unique(groups[asked])) < _LEAST_A_CLASS:
+    asked = can_be_asked(images.labels[photos], len(names))
+    if len(np.unique(images.labels[photos[asked]])) < 2 or len(np.unique(groups[asked])) < LEAST_A_CLASS:
         yield from copies
         return
     labels = images.labels[photos[asked]]
@@ -167,17 +172,11 @@ def _numbers(groups: Sequence[tuple[int, ...]], photos: npt.NDArray[np.int64]) -
     return np.array([first_of.get(photo, photo) for photo in photos.tolist()], np.int64)
 
 
-def _can_be_asked(labels: npt.NDArray[np.int64], num_classes: int) -> npt.NDArray[np.bool_]:
-    """Say of each photo whether its class has photos enough to learn from some and ask about others."""
-    enough: npt.NDArray[np.bool_] = np.bincount(labels, minlength=num_classes)[labels] >= _LEAST_A_CLASS
-    return enough
-
-
 def _curve(
     images: ImageSet, embedding: Embedding, learnt: npt.NDArray[np.bool_], on_progress: Progress
 ) -> LearningCurve | None:
     labels, num_classes = images.labels[embedding.indices[learnt]], len(images.class_names)
     counts = np.bincount(labels, minlength=num_classes)
-    if num_classes < 2 or counts.min() < 4 * _LEAST_A_CLASS:
+    if num_classes < 2 or counts.min() < 4 * LEAST_A_CLASS:
         return None
     return learning_curve(embedding.features[learnt], labels, num_classes, on_progress=on_progress)

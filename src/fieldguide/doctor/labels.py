@@ -11,6 +11,7 @@ from fieldguide.data.exclusions import EXCLUDE
 from fieldguide.doctor.finding import Case, Finding, found, percent
 from fieldguide.evaluate import wilson_interval
 
+LEAST_A_CLASS = 4  # photos, for heads that learn from some and are asked about others
 _SURE = 0.55  # by how much another class must be more probable
 _TOLD_APART = 0.8  # share of right answers between two classes, below which they hardly are
 _LEAST_OTHERS = 4  # photos of a class beside a picture's copies, for a head to know the class by
@@ -18,6 +19,12 @@ _LEAST_SHOWN = 0.01  # of a share in whole per cent
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
+
+
+def can_be_asked(labels: Labels, num_classes: int) -> npt.NDArray[np.bool_]:
+    """Say of each photo whether its class has photos enough to learn from some and ask about others."""
+    enough: npt.NDArray[np.bool_] = np.bincount(labels, minlength=num_classes)[labels] >= LEAST_A_CLASS
+    return enough
 
 
 def find_wrong_labels(

@@ -10,7 +10,7 @@ from fieldguide.doctor.copies import find_copies, identical_groups, pairs_across
 from fieldguide.doctor.enough import find_uneven
 from fieldguide.doctor.files import damaged
 from fieldguide.doctor.finding import Finding, worst_first
-from fieldguide.doctor.labels import find_alike_classes, find_wrong_labels
+from fieldguide.doctor.labels import can_be_asked, find_alike_classes, find_wrong_labels
 
 CASES_KEPT = 10  # of each finding, in a guide; `fieldguide check` has all
 
@@ -42,6 +42,8 @@ def quick_findings(
     is_held_out = np.zeros(len(images), np.bool_)
     is_held_out[photos] = held_out
     identical = identical_groups(_by_photo(digests, photos, len(images)))
+    enough = can_be_asked(images.labels[asked], len(names))
+    asked, probs = asked[enough], probs[enough]
     across = [] if features is None else pairs_across(images, photos, features, held_out)
     return worst_first(
         [

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fieldguide.words import in_hundred
+
 
 def render(name: str, facts: Mapping[str, Any]) -> bytes:
     """Fill a template in; what stands in facts is text, never markup. Returns UTF-8."""
@@ -15,4 +17,5 @@ def render(name: str, facts: Mapping[str, Any]) -> bytes:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["in_hundred"] = in_hundred
     return environment.get_template(name).render(facts).encode("utf-8", "backslashreplace")

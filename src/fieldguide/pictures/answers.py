@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 _BLUE, _ORANGE = "#1f6fb4", "#d9621e"
+_LONGEST = 40  # letters of a name
 
 
 def draw_answer(
@@ -25,21 +26,32 @@ def draw_answer(
     """
     from matplotlib.figure import Figure
 
+    from fieldguide.pictures.letters import any_script
+
     order = np.argsort(-probs, kind="stable")[:20]
-    names, rows = [class_names[k] for k in order], np.arange(len(order))[::-1]
+    names = [
+        name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in (class_names[k] for k in order)
+    ]
+    rows = np.arange(len(order))[::-1]
     columns = [("logits", logits[order]), ("probabilities: softmax of the logits", probs[order])]
     if label is not None:
         columns.append(("the label, one-hot", (order == label).astype(np.float32)))
-    figure = Figure(figsize=(12, 1.2 + 0.32 * len(order)), dpi=100, layout="constrained")
-    for axes, (title, values) in zip(figure.subplots(1, len(columns), sharey=True), columns, strict=True):
-        colours = [_ORANGE if k == label else _BLUE for k in order]
-        axes.barh(rows, values, color=colours)
-        axes.set_title(title, loc="left", fontsize=11)
-        axes.set_yticks(rows, names, parse_math=False)
-        axes.spines[["top", "right"]].set_visible(False)
-        for row, value in zip(rows, values, strict=True):
-            axes.text(value, row, f" {value:.3g}", va="center", ha="left" if value >= 0 else "right", fontsize=8)
-        axes.margins(x=0.18)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with any_script():
+        figure = Figure(figsize=(12, 1.2 + 0.32 * len(order)), dpi=100, layout="constrained")
+        for axes, (title, values) in zip(figure.subplots(1, len(columns), sharey=True), columns, strict=True):
+            colours = [_ORANGE if k == label else _BLUE for k in order]
+            axes.barh(rows, values, color=colours)
+            axes.set_title(title, loc="left", fontsize=11)
+            axes.set_yticks(rows, names, parse_math=False)
+            axes.spines[["top", "right"]].set_visible(False)
+            for row, value in zip(rows, values, strict=True):
+                side = "left" if value >= 0 else "right"
+                axes.text(value, row, f" {value:.3g}", va="center", ha=side, fontsize=8)
+            axes.margins(x=0.18)
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."

@@ -1,6 +1,7 @@
 """Pictures of what a network looks at: photos with their marks, and photos beside them."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 _MARKED = 0.5  # heat from which a place is marked, and outlined
 _DIMMED = 0.3  # of its brightness a place without heat keeps
+_LETTERS_AN_INCH = 14  # of a title, about
 _LINE_PX, _LEAST_PX = 2, 224  # smaller pictures are enlarged, or lines would hide their few pixels
 
 Pixels = npt.NDArray[np.uint8]
@@ -42,18 +44,23 @@ def draw_panels(rows: Sequence[Sequence[Panel]], *, columns: int = 5) -> bytes:
     """
     from matplotlib.figure import Figure
 
+    from fieldguide.pictures.letters import any_script
+
     lines = [row[start : start + columns] for row in rows for start in range(0, len(row), columns)]
     width, side = max(map(len, lines)), 12 / columns
-    figure = Figure(figsize=(side * width, (side + 0.35) * len(lines)), dpi=100, layout="constrained")
-    all_axes = figure.subplots(len(lines), width, squeeze=False)
-    for line, axes_of_line in zip(lines, all_axes, strict=True):
-        for axes in axes_of_line:
-            axes.set_axis_off()
-        for panel, axes in zip(line, axes_of_line, strict=False):
-            axes.imshow(overlaid(panel), interpolation="antialiased")
-            axes.set_title(panel.title, fontsize=9, wrap=True, parse_math=False)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with any_script():
+        figure = Figure(figsize=(side * width, (side + 0.35) * len(lines)), dpi=100, layout="constrained")
+        all_axes = figure.subplots(len(lines), width, squeeze=False)
+        for line, axes_of_line in zip(lines, all_axes, strict=True):
+            for axes in axes_of_line:
+                axes.set_axis_off()
+            for panel, axes in zip(line, axes_of_line, strict=False):
+                axes.imshow(overlaid(panel), interpolation="antialiased")
+                # Broken here: what matplotlib breaks it reads as mathematics, even where it is told not to.
+                title = textwrap.fill(panel.title, round(side * _LETTERS_AN_INCH))
+                axes.set_title(title, fontsize=9, parse_math=False)
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fieldguide.embed.embedder import in_threads
 from fieldguide.pages.thumbnails import Room, thumbnail
 from fieldguide.reports.evidence import Sample
+from fieldguide.words import in_hundred
 
 SMALL_PX, LARGE_PX = 72, 144
 _AHEAD = 64  # pictures made before they are asked for
@@ -20,7 +21,7 @@ class _Entry:
     row: int
     side_px: int
     answer: int | None
-    percent: int | None
+    percent: str | None
 
 
 class Album:
@@ -50,7 +51,7 @@ class Album:
         if key not in self._numbers:
             self._numbers[key] = len(self._entries)
             answer = None if probs is None else int(probs.argmax())
-            percent = None if probs is None else int(f"{100 * probs.max():.0f}")  # as elsewhere on the page
+            percent = None if probs is None else in_hundred(float(probs.max()))  # as elsewhere on the page
             self._entries.append(_Entry(sample, row, side_px, answer, percent))
         return self._numbers[key]
 

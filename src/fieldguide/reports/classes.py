@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fieldguide.evaluate import Evaluation, wilson_interval
 from fieldguide.reports.album import Album
 from fieldguide.reports.evidence import Sample
-from fieldguide.reports.words import listed
+from fieldguide.words import listed
 
 MATRIX_CLASSES = 30  # more make a matrix that nobody reads
 _PAIRS = 24  # that are listed instead, most often confused

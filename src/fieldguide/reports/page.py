@@ -25,7 +25,7 @@ from fieldguide.reports.mistakes import worst_mistakes
 from fieldguide.reports.photo_map import photo_map
 from fieldguide.reports.told import Told, ToldCase, told_by
 from fieldguide.reports.verdict import guessing, verdict, without_evidence
-from fieldguide.reports.words import listed
+from fieldguide.words import listed
 
 REPORT = "report.html"
 MOST_CHARACTERS = 4_300_000  # of all pictures: the page stays below 5 MB

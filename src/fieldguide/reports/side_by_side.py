@@ -20,7 +20,7 @@ from fieldguide.reports.costs import costs
 from fieldguide.reports.evidence import Evidence, Sample
 from fieldguide.reports.page import MOST_CHARACTERS
 from fieldguide.reports.verdict import SURE
-from fieldguide.reports.words import in_hundred
+from fieldguide.words import in_hundred
 
 _SHOWN = 18  # photos that one guide alone has right
 

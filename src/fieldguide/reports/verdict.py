@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldguide.evaluate import Evaluation, wilson_interval
-from fieldguide.reports.words import in_hundred, listed
+from fieldguide.words import in_hundred, listed
 
 SURE = 0.9  # probability from which an answer is called sure
 _SURE_SAID = f"{100 * SURE:.0f} %"

@@ -1,4 +1,4 @@
-"""Numbers and names as a report says them."""
+"""Numbers and names as people say them."""
 
 from collections.abc import Sequence
 
