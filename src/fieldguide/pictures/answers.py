@@ -29,10 +29,7 @@ def draw_answer(
     from fieldguide.pictures.letters import any_script
 
     order = np.argsort(-probs, kind="stable")[:20]
-    names = [
-        name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..." for name in (class_names[k] for k in order)
-    ]
-    rows = np.arange(len(order))[::-1]
+    names, rows = [_shortened(class_names[k]) for k in order], np.arange(len(order))[::-1]
     columns = [("logits", logits[order]), ("probabilities: softmax of the logits", probs[order])]
     if label is not None:
         columns.append(("the label, one-hot", (order == label).astype(np.float32)))
