@@ -27,7 +27,7 @@ demo: $(READY)   ## train on the embedded digits, evaluate, predict
 	@echo "For photos of your own: . $(VENV)/bin/activate, then: fieldguide train FOLDER"
 
 test: $(READY)   ## every test, one process for each core
-	$(BIN)/pytest --numprocesses auto --dist loadgroup
+	$(BIN)/pytest --numprocesses auto --dist loadgroup --max-worker-restart 0
 
 browser:         ## Chromium, which tests look at pages with; Debian, as root
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
