@@ -23,9 +23,7 @@ _AT_ALL = 0.4  # correlation of their thumbnails, as they lie
 _PERHAPS = 0.8  # the same, as crops of each other
 _SQUARE_PX = 48
 _LEAST_PX = 32  # shorter side of pictures that are compared
-_NEAR_AT_ONCE = (
-    0.8  # cosine of the features, as they are, of photos that are copies more often than not much cropped
-)
+_NEAR_AT_ONCE = 0.8  # cosine of the features, as they are, of photos that are worth comparing at once
 _MOST_ACROSS, _MOST_LOOKED_AT = 20_000_000, 400  # products of features; photos held out
 
 Thumbnails = npt.NDArray[np.uint8]
