@@ -11,6 +11,8 @@ FieldguideError
 ├── TrainingError       a run can't go on, or can't be taken up again
 ├── StoppedError        a run was told to stop, and can be taken up again
 └── UnknownNameError    no such source, model, engine or recipe
+
+FieldguideWarning is no error: it stops nothing.
 """
 
 

@@ -76,7 +76,8 @@ def written_whole(target: Path) -> Iterator[Path]:
             if not (draft.is_dir() and target.is_dir()):
                 raise
     except OSError as error:
-        error.filename = error.filename or str(target)  # which a disk that is full does not say
+        if error.errno and not error.filename:  # a disk that is full does not say which file it had no room for
+            error.filename = str(target)
         raise
     finally:
         if draft.is_dir():

@@ -35,7 +35,7 @@ def test_each_picture_is_drawn(run, both, tmp_path, what, size):
     [
         ("filters nope.guide", "nope.guide does not exist"),
         ("maps {guide} {photo} --node stages.99", "no node is called 'stages.99'"),
-        ("answer {guide} {photo} --class pink", "--class pink: the guide knows blue, green, red"),
+        ("answer {guide} {photo} --class pink", "--class pink: the guide knows blue, green and red"),
         ("kernels nope.jpg", "nope.jpg: the file does not exist"),
         ("maps {guide} .", ".: can't be read: Is a directory"),
         ("kernels {photo} -o x.jpg", "--output x.jpg: the name must end in .png"),

@@ -21,7 +21,8 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-te
 
 
 def start(*arguments: object, **options) -> subprocess.Popen:
-    environment = {**os.environ, **options.pop("env", {})}
+    own = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment = {**own, **options.pop("env", {})}
     command = [sys.executable, "-m", "fieldguide", *map(str, arguments)]
     return subprocess.Popen(command, env=environment, **options)
 
