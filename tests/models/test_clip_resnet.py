@@ -64,6 +64,7 @@ def test_a_block_pools_in_its_branch_and_beside_it():
         assert_close(block(images), (branch + shortcut).relu())
     assert block(images).shape == (1, 16, 3, 3)
     assert isinstance(PooledBottleneck(16, 4, stride=1).shortcut, nn.Identity)
+    assert PooledBottleneck(16, 4, stride=2).eval()(torch.randn(1, 16, 6, 7)).shape == (1, 16, 3, 3)
 
 
 @pytest.mark.parametrize("size", [(32, 33), (47, 61), (62, 66), (95, 224)])

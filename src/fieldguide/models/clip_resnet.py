@@ -74,7 +74,7 @@ class PooledBottleneck(nn.Module):
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    if in_channels == out_channels:
+    if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     project = ConvNormAct(in_channels, out_channels, activation=None)
     return nn.Sequential(OrderedDict(pool=_pooling(stride), project=project))

@@ -161,8 +161,8 @@ def clip_vit_b_32(
         in_channels: channels of the images.
         size_px: side of the images to be trained on, which sets how many positions are learnt. The network takes
             other sizes too, and interpolates the positions for them.
-        quick_gelu: as OpenAI's weights were trained; those of LAION-2B and DataComp were trained with GELU. Nothing
-            in a file tells which, and with the other one the embeddings are worse.
+        quick_gelu: as OpenAI's weights were trained; those of LAION-2B and DataComp were trained with GELU.
+            Nothing in a file tells which, and with the other one the embeddings are worse.
         drop_path_rate: how often the last block's branches are left out in training; it rises from 0 in the first.
 
     Raises:
