@@ -83,8 +83,10 @@ def test_its_body_is_a_stem_and_stages_of_ever_coarser_maps(network):
     assert len(shapes) == len(parts), "the stem and every stage are called, once"
     assert isinstance(network.classifier, torch.nn.Linear)
     assert features.isfinite().all()
-    if network.registered_name.startswith("vit_"):  # tokens (N, 1 + L, D)
-        assert features.shape[-1] == network.classifier.in_features
+    if "vit_" in network.registered_name:  # tokens (N, 1 + L, D), and the class token is what the rest takes
+        head = getattr(network, "head", torch.nn.Identity())
+        with torch.no_grad():
+            assert_close(network.classifier(head(features[:, 0])), network(images(network)))
         return
     sides = [shape[-1] for shape in shapes] + [features.shape[-1]]
     assert sides == sorted(sides, reverse=True)
@@ -96,6 +98,7 @@ def test_every_parameter_gets_a_gradient(network):
     try:
         size = network.input_size
         side = size.least_px if size.fixed else max(size.least_px, 32)
+        side += -side % size.multiple_of
         network(images(network, count=4, size=(side, side))).square().sum().backward()
         without = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
         assert without == []

@@ -187,9 +187,15 @@ def test_torch_keeps_its_threads(backbone, tmp_path):
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("name", ["se_resnet50", "densenet121", "convnext_v2_atto", "vit_tiny_patch16"])
+@pytest.mark.parametrize(
+    "name",
+    ["se_resnet50", "densenet121", "convnext_v2_atto", "vit_tiny_patch16", "clip_vit_b_32", "clip_resnet50"],
+)
 def test_every_kind_of_network_runs_and_agrees(name, tmp_path):
-    """Channel attention, concatenation, response normalisation, attention: the first can't mix precisions."""
+    """Channel attention, concatenation, response normalisation, attention, also as pooling, and unit length.
+
+    The first can't mix precisions.
+    """
     torch.manual_seed(0)
     state = {key: tensor.numpy() for key, tensor in create_model(name, num_classes=0).state_dict().items()}
     backbone = Backbone(name, Weights(lambda: state), Preprocess(size_px=32))

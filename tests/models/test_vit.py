@@ -5,15 +5,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from fieldguide.layers import SelfAttention, TransformerBlock
 from fieldguide.models import MODELS, create_model
-from fieldguide.models.vit import (
-    TINY,
-    SelfAttention,
-    TransformerBlock,
-    VisionTransformer,
-    vit_b_32,
-    vit_tiny_patch16,
-)
+from fieldguide.models.vit import TINY, VisionTransformer, vit_b_32, vit_tiny_patch16
 
 SIZES = [  # width, heads, blocks, patch, millions of parameters: Table 1 of the ViT and of the DeiT paper
     ("vit_tiny_patch16", 192, 3, 12, 16, 5.7),

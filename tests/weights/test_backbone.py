@@ -207,6 +207,20 @@ def test_weights_of_another_size_fit_where_that_is_asked_for(save):
     assert dict(load_backbone("vit_tiny_patch16", weights=usual, size_px=64).arguments) == {}, "it interpolates"
 
 
+def test_a_tower_of_clip_sees_pictures_as_openai_prepared_them(save):
+    expected = "or take timm:vit_base_patch32_clip_224.laion2b, whose weights are downloaded"
+    with pytest.raises(WeightsError, match=expected):
+        load_backbone("clip_vit_b_32")
+    backbone = load_backbone("clip_vit_b_32", weights=save(arrays(create_model("clip_vit_b_32"))))
+    assert backbone.preprocess == Preprocess(
+        size_px=224,
+        interpolation="bicubic",
+        mean=(0.48145466, 0.4578275, 0.40821073),
+        std=(0.26862954, 0.26130258, 0.27577711),
+    )
+    assert backbone.build()(IMAGES).shape == (2, 512)
+
+
 def test_a_layout_that_is_not_known_for_a_model_is_told_of(save):
     file = save(arrays(create_model("timm:mobilenetv3_small_100")))
     expected = (

@@ -85,6 +85,21 @@ class TestRows:
         layout = Layout("x", self.network, [Rename("0.weight", "conv.weight", trailing_axes=2)])
         assert layout.to_ours({"conv.weight": np.zeros((4, 3, 2, 2))})["0.weight"].shape == (4, 3, 2, 2)
 
+    def test_a_transposed_matrix_is_turned_and_turned_back(self):
+        layout = Layout("x", self.network, [Rename("0.weight", "proj", is_transposed=True)])
+        theirs = np.arange(12).reshape(3, 4)
+        ours = layout.to_ours({"proj": theirs})
+        np.testing.assert_array_equal(ours["0.weight"], theirs.T)
+        np.testing.assert_array_equal(layout.from_ours(ours)["proj"], theirs)
+        vector = np.zeros(3)
+        assert layout.to_ours({"proj": vector})["0.weight"].shape == (3,), "for the comparison of shapes"
+
+    def test_leading_axes_are_put_before_and_taken_away(self):
+        layout = Layout("x", self.network, [Rename("0.bias", "token", leading_axes=2)])
+        ours = layout.to_ours({"token": np.arange(4)})
+        assert ours["0.bias"].shape == (1, 1, 4)
+        np.testing.assert_array_equal(layout.from_ours(ours)["token"], np.arange(4))
+
     def test_a_row_of_nothing_is_refused(self):
         with pytest.raises(ValueError, match="x's table renames '7', which the network does not have"):
             Layout("x", self.network, [Rename("7", "fc")])

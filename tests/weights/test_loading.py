@@ -10,6 +10,7 @@ from fieldguide.errors import UnknownNameError, WeightsError
 from fieldguide.libraries import import_timm, import_torchvision
 from fieldguide.models import create_model
 from fieldguide.weights import load_backbone
+from fieldguide.weights.layouts import layouts_of
 from fieldguide.weights.loading import adapt_channels, load_model
 from fieldguide.weights.tensors import serialise
 
@@ -49,6 +50,32 @@ def test_another_layout_is_detected_and_gives_the_same_answers(save, source):
     )
     with torch.no_grad():
         assert_close(ours.eval()(IMAGES), theirs(IMAGES), rtol=1e-4, atol=1e-5)
+
+
+def clip_arrays(source):
+    """Return a tower for images of CLIP, as a file of that source has it, by names and shapes alone."""
+    network = create_model("clip_vit_b_32", size_px=64)
+    layout = next(each for each in layouts_of("clip_vit_b_32", network) if each.source == source)
+    return layout.from_ours({name: tensor.numpy() for name, tensor in network.state_dict().items()})
+
+
+def test_of_both_towers_of_a_clip_that_for_images_is_taken(save):
+    tensors = {f"visual.{name}": array for name, array in clip_arrays("open_clip").items()}
+    texts = {"positional_embedding": np.zeros((77, 512)), "token_embedding.weight": np.zeros((9, 512))}
+    file = save(
+        {**tensors, **texts, "transformer.resblocks.0.ln_1.weight": np.zeros(512), "logit_scale": np.array(4)}
+    )
+    _, report = load_model("clip_vit_b_32", file, size_px=64)
+    assert (report.layout, report.is_whole) == ("open_clip", True)
+
+
+def test_a_bias_of_zeros_of_a_layer_that_has_none_adds_nothing(save):
+    """timm makes CLIP's projection a classifier, and gives it a bias."""
+    tensors = clip_arrays("timm")
+    _, report = load_model("clip_vit_b_32", save({**tensors, "head.bias": np.zeros(512)}), size_px=64)
+    assert (report.layout, report.is_whole) == ("timm", True)
+    with pytest.raises(WeightsError, match=r"don't fit clip_vit_b_32: .*; 1 left over \(head\.project\.bias\)"):
+        load_model("clip_vit_b_32", save({**tensors, "head.bias": np.ones(512)}), size_px=64)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod."])

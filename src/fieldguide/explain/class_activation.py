@@ -63,7 +63,12 @@ class Explainer:
         self._weight, self._bias = (torch.from_numpy(part) for part in (guide.head.weight, guide.head.bias))
         preprocess = guide.backbone.preprocess
         shape = (preprocess.channels, preprocess.size_px, preprocess.size_px)
-        self._nodes = [node for node in list_nodes(self._body, shape) if _is_map(node)]
+        own = ":" not in guide.backbone.name  # the head of a network of ours takes the last map, and has none
+        self._nodes = [
+            node
+            for node in list_nodes(self._body, shape)
+            if _is_map(node) and not (own and node.name.startswith("head."))
+        ]
 
     def explain(self, photo: str | Path | Photo | Image.Image, class_names: Sequence[str] = ()) -> list[Marks]:
         """Find the marks of the most probable class, or of those named.

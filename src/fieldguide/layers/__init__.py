@@ -18,6 +18,14 @@ from fieldguide.layers.layer_norm import LayerNorm, LayerNorm2d
 from fieldguide.layers.residual import BasicBlock, Bottleneck
 from fieldguide.layers.round_channels import round_channels
 from fieldguide.layers.squeeze_excite import SqueezeExcite
+from fieldguide.layers.transformer import (
+    PatchEmbedding,
+    SelfAttention,
+    TransformerBlock,
+    linear_by_xavier,
+    resize_positions,
+)
+from fieldguide.layers.unit_length import UnitLength
 from fieldguide.layers.zero_init import zero_branches
 
 __all__ = [
@@ -31,17 +39,23 @@ __all__ = [
     "InvertedResidual",
     "LayerNorm",
     "LayerNorm2d",
+    "PatchEmbedding",
     "SameConv2d",
     "ScaleShift",
+    "SelfAttention",
     "Shift",
     "ShiftConv2d",
     "ShiftLinear",
     "SqueezeExcite",
+    "TransformerBlock",
+    "UnitLength",
     "check_arguments",
     "check_whole",
     "fixup_conv_act",
     "initialise_by_fan_out",
     "initialise_fixup",
+    "linear_by_xavier",
+    "resize_positions",
     "round_channels",
     "zero_branches",
 ]

@@ -18,8 +18,11 @@ order in which images pass them; all networks have the three that are marked, an
 ``forward_features(images)`` goes from images (N, in_channels, H, W) to the last feature map (N, D, H', W'), before
 any pooling; ``input_size`` has the sizes of images that the network takes: a ValueError refuses others.
 
-A ViT is the one exception: it has tokens and no maps. Its ``dropout`` is of the tokens as they come in, and
-``forward_features`` gives them normalised, (N, 1 + L, D), the class token first.
+A ViT is the one exception, CLIP's too: it has tokens and no maps. Its ``dropout`` is of the tokens as they come
+in, and ``forward_features`` gives them normalised, (N, 1 + L, D), the class token first.
+
+CLIP's towers for images, ``clip_*``, have no classes of their own: ``num_classes`` is 0 by default, and then they
+give what their ``head`` makes, an embedding (N, E) of length 1.
 """
 
 import inspect

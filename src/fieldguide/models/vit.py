@@ -5,20 +5,22 @@ but the one that cuts. The sizes tiny and small came with DeiT (Touvron et al., 
 https://arxiv.org/abs/2012.12877).
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from fieldguide.layers import DropPath, InputSize, LayerNorm, check_arguments
+from fieldguide.layers import (
+    InputSize,
+    LayerNorm,
+    PatchEmbedding,
+    TransformerBlock,
+    check_arguments,
+    linear_by_xavier,
+)
 from fieldguide.models import register_model
 
 VIT = "https://arxiv.org/abs/2010.11929"
 DEIT = "https://arxiv.org/abs/2012.12877"
-
-MLP_RATIO = 4  # hidden channels of a block's MLP, in widths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,111 +36,6 @@ TINY = Size(width=192, num_heads=3, num_blocks=12)  # Table 1 of the DeiT paper
 SMALL = Size(width=384, num_heads=6, num_blocks=12)
 BASE = Size(width=768, num_heads=12, num_blocks=12)  # Table 1 of the ViT paper
 LARGE = Size(width=1024, num_heads=16, num_blocks=24)
-
-
-class PatchEmbedding(nn.Module):
-    """Cut images into patches, put the class token before them, and tell each where it is.
-
-    (N, in_channels, H, W) -> (N, 1 + L, width), where L is H / patch_px * W / patch_px.
-
-    Args:
-        in_channels: of the images.
-        width: channels of a token.
-        patch_px: side of a patch.
-        size_px: side of the images whose positions are learnt; for others they are interpolated.
-    """
-
-    def __init__(self, in_channels: int, width: int, *, patch_px: int, size_px: int) -> None:
-        super().__init__()
-        self.grid = (size_px // patch_px, size_px // patch_px)
-        self.conv = nn.Conv2d(in_channels, width, patch_px, stride=patch_px)
-        self.class_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.positions = nn.Parameter(torch.empty(1, 1 + self.grid[0] * self.grid[1], width))
-        nn.init.trunc_normal_(self.conv.weight, std=(in_channels * patch_px**2) ** -0.5)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]  # it has one
-        nn.init.normal_(self.positions, std=0.02)
-
-    def forward(self, images: Tensor) -> Tensor:
-        patches = self.conv(images)
-        tokens = patches.flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)
-        return tokens + self._positions_of(patches.shape[-2], patches.shape[-1])
-
-    def _positions_of(self, height: int, width: int) -> Tensor:
-        """Return the positions of a grid of patches, (1, 1 + height * width, D)."""
-        if (height, width) == self.grid:
-            return self.positions
-        of_class, of_patches = self.positions[:, :1], self.positions[:, 1:]
-        maps = of_patches.transpose(1, 2).reshape(1, -1, *self.grid)
-        resized = F.interpolate(maps, size=(height, width), mode="bicubic", antialias=True)
-        return torch.cat([of_class, resized.flatten(2).transpose(1, 2)], dim=1)
-
-
-def _linear(in_features: int, out_features: int, *, matrices: int = 1) -> nn.Linear:
-    """Make a linear layer, initialised by Xavier's rule for each of the matrices that are stacked in it.
-
-    So does the paper's code, but for the classifier, whose zeros leave the body without a gradient at first. Torch
-    has drawn the weights evenly within 1 / sqrt(in_features); to scale them is faster than to draw them again.
-    """
-    linear = nn.Linear(in_features, out_features)
-    with torch.no_grad():
-        linear.weight *= (6 * in_features / (in_features + out_features / matrices)) ** 0.5
-        linear.bias.zero_()
-    return linear
-
-
-class SelfAttention(nn.Module):
-    """Every token gathers from all, weighted by how its query meets their keys. (N, L, D) -> (N, L, D).
-
-    Args:
-        width: D.
-        num_heads: how many gather side by side, each in its own D / num_heads channels.
-    """
-
-    def __init__(self, width: int, num_heads: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.qkv = _linear(width, 3 * width, matrices=3)
-        self.project = _linear(width, width)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        queries_keys_values = self.qkv(tokens).unflatten(2, (3, self.num_heads, -1))  # (N, L, 3, heads, channels)
-        queries, keys, values = queries_keys_values.permute(2, 0, 3, 1, 4).unbind()
-        gathered = F.scaled_dot_product_attention(queries, keys, values)  # (N, heads, L, channels)
-        projected: Tensor = self.project(gathered.transpose(1, 2).flatten(2))
-        return projected
-
-
-class TransformerBlock(nn.Module):
-    """Attention among the tokens, then an MLP on each, both normalised before and added. (N, L, D) -> (N, L, D).
-
-    Args:
-        width: D.
-        num_heads: of the attention.
-        dropout: of what the attention and both layers of the MLP give.
-        drop_path_rate: how often each of the two branches is left out in training.
-    """
-
-    def __init__(self, width: int, *, num_heads: int, dropout: float, drop_path_rate: float) -> None:
-        super().__init__()
-        self.norm1 = LayerNorm(width)
-        self.attention = SelfAttention(width, num_heads)
-        self.norm2 = LayerNorm(width)
-        self.mlp = nn.Sequential(
-            OrderedDict(
-                expand=_linear(width, MLP_RATIO * width),
-                act=nn.GELU(),
-                dropout=nn.Dropout(dropout),
-                project=_linear(MLP_RATIO * width, width),
-            )
-        )
-        self.dropout = nn.Dropout(dropout)
-        self.drop_path = DropPath(drop_path_rate)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        tokens = tokens + self.drop_path(self.dropout(self.attention(self.norm1(tokens))))
-        branch: Tensor = self.drop_path(self.dropout(self.mlp(self.norm2(tokens))))
-        return tokens + branch
 
 
 class VisionTransformer(nn.Module):
@@ -196,7 +93,7 @@ class VisionTransformer(nn.Module):
             )
         self.stages = nn.Sequential(blocks)
         self.norm = LayerNorm(size.width)
-        self.classifier = _linear(size.width, num_classes) if num_classes else nn.Identity()
+        self.classifier = linear_by_xavier(size.width, num_classes) if num_classes else nn.Identity()
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) -> normalised tokens (N, 1 + H / patch_px * W / patch_px, width).

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WRAPPERS = ("module.", "_orig_mod.")  # of DataParallel, of torch.compile
 _AVERAGED = "n_averaged"  # how many networks torch's AveragedModel is the mean of
+_IMAGE_TOWER = "visual."  # before its names in files of CLIP, which hold the tower for texts too
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def load_model(
 
     Args:
         name: of a registered model.
-        weights: a .safetensors file in our layout, torchvision's or timm's; which one is detected.
+        weights: a .safetensors file in our layout, torchvision's or timm's, or of a CLIP in open_clip's; which one
+            is detected.
         arguments: of the model's factory. Filters of a first layer with other ``in_channels`` are adapted.
 
     Returns:
@@ -113,12 +115,13 @@ def fit_tensors(name: str, network: "nn.Module", tensors: Tensors) -> tuple[Tens
     Raises:
         WeightsError: the body does not fit; the message says which tensors speak against it.
     """
-    tensors = unwrapped(tensors)
+    tensors = image_tower(unwrapped(tensors))
     check_numbers(tensors)
     layout = detect_layout(name, network, tensors)
     found = dict(layout.to_ours(tensors))
     adapted = _adapt_first_filters(_shapes(network), found)
     _count_from_zero(network, found)
+    _leave_out_biases_of_zeros(network, found)
     source = layout.source if 2 * layout.count(tensors) > len(tensors) else ""  # a few names are the same anywhere
     report = replace(report_fit(network, found), layout=source, adapted=adapted)
     if not report.fits:
@@ -153,12 +156,26 @@ def unwrapped(tensors: Tensors) -> Tensors:
     return tensors
 
 
+def image_tower(tensors: Tensors) -> Tensors:
+    """Return what sees images of a file of CLIP, without the prefix of its names; of any other file, all."""
+    tower = {n.removeprefix(_IMAGE_TOWER): t for n, t in tensors.items() if n.startswith(_IMAGE_TOWER)}
+    return tower or tensors
+
+
 def _count_from_zero(network: "nn.Module", found: dict[str, npt.NDArray[Any]]) -> None:
     """Add the counters of batches that some files leave out: only training with momentum None would read them."""
     for name in network.state_dict():
         module, _, tensor = name.rpartition(".")
         if tensor == "num_batches_tracked" and f"{module}.running_mean" in found:
             found.setdefault(name, np.array(0))
+
+
+def _leave_out_biases_of_zeros(network: "nn.Module", found: dict[str, npt.NDArray[Any]]) -> None:
+    """Leave out biases that add nothing, of layers that have none here: timm gives one to CLIP's projection."""
+    expected = network.state_dict()
+    for name in [name for name in found if name.endswith(".bias") and name not in expected]:
+        if f"{name.removesuffix('bias')}weight" in expected and not found[name].any():
+            del found[name]
 
 
 def detect_layout(name: str, network: "nn.Module", tensors: Tensors) -> Layout:

@@ -19,7 +19,10 @@ from fieldguide.weights.tensors import Tensors, Weights, fingerprint, read_tenso
 if TYPE_CHECKING:
     from torch import nn
 
+DOWNLOADING = ("torchvision", "timm")  # sources whose networks go by SOURCE:NAME
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # OpenAI's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,7 @@ def load_own_weights(
         return Weights(_installed_lite0, LITE0.fingerprint), LITE0.preprocess, {}
     references = MODELS[name].facts.references
     if file is None:
-        others = " or ".join(f"{source}:{reference}" for source, reference in references.items())
+        others = " or ".join(f"{source}:{references[source]}" for source in DOWNLOADING if source in references)
         hint = f", or take {others}, whose weights are downloaded" if others else ""
         raise WeightsError(f"no weights are installed for {name}; pass a file with --weights{hint}")
     network, tensors, report, arguments = _fit(name, read_tensors(file), size_px)
@@ -110,6 +113,8 @@ def _preprocess(name: str, source: str, reference: str | None) -> Preprocess:
     size_px, channels = facts.input_size_px, facts.in_channels
     if source in (OURS, "lukemelas") and name.startswith("efficientnet_lite"):
         return Preprocess(size_px=size_px, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
+    if source in (OURS, "open_clip") and name.startswith("clip_"):
+        return Preprocess(size_px=size_px, interpolation="bicubic", mean=CLIP_MEAN, std=CLIP_STD)
     if source == "timm" and reference:
         return timm_weights.preprocess_of(reference)
     if source == "torchvision" and reference:

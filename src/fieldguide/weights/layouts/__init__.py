@@ -8,6 +8,8 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy.typing as npt
+
 from fieldguide.models import MODELS
 from fieldguide.weights.tensors import Tensors
 
@@ -27,12 +29,16 @@ class Rename(NamedTuple):
         theirs: its name there.
         trailing_axes: how many axes theirs has after ours.
         axis_length: of each of them; above 1, they are flattened into our last axis.
+        leading_axes: how many axes, of length 1, ours has before theirs.
+        is_transposed: whether theirs is a matrix with our rows as columns.
     """
 
     ours: str
     theirs: str
     trailing_axes: int = 0
     axis_length: int = 1
+    leading_axes: int = 0
+    is_transposed: bool = False
 
 
 class Layout:
@@ -63,15 +69,17 @@ class Layout:
 
     def count(self, names: Iterable[str]) -> int:
         """Return how many of the names are of this layout."""
-        return sum(self._renamed(name)[0] in self._names for name in names if _row_of(name, self._by_theirs))
+        rows = ((name, _row_of(name, self._by_theirs)) for name in names)
+        return sum(row.ours + name.removeprefix(row.theirs) in self._names for name, row in rows if row)
 
     def to_ours(self, tensors: Tensors) -> Tensors:
         """Rename theirs to ours; what is not in the table keeps its name."""
         renamed = {}
         for theirs, tensor in tensors.items():
-            ours, axes = self._renamed(theirs)
-            has_axes = axes and tensor.shape[-len(axes) :] == axes
-            renamed[ours] = tensor.reshape((*tensor.shape[: -len(axes) - 1], -1)) if has_axes else tensor
+            if row := _row_of(theirs, self._by_theirs):
+                renamed[row.ours + theirs.removeprefix(row.theirs)] = _as_ours(tensor, row)
+            else:
+                renamed[theirs] = tensor
         return renamed
 
     def from_ours(self, tensors: Tensors) -> Tensors:
@@ -79,19 +87,28 @@ class Layout:
         renamed = {}
         for ours, tensor in tensors.items():
             if row := _row_of(ours, self._by_ours):
-                axes = _axes_of(row)
-                spread = tensor.reshape((*tensor.shape[:-1], -1, *axes)) if axes else tensor
-                renamed[row.theirs + ours.removeprefix(row.ours)] = spread
+                renamed[row.theirs + ours.removeprefix(row.ours)] = _as_theirs(tensor, row)
         return renamed
 
-    def _renamed(self, theirs: str) -> tuple[str, tuple[int, ...]]:
-        """Return our name, and the lengths of the trailing axes that theirs has more."""
-        row = _row_of(theirs, self._by_theirs)
-        return (row.ours + theirs.removeprefix(row.theirs), _axes_of(row)) if row else (theirs, ())
+
+def _as_ours(tensor: npt.NDArray[Any], row: Rename) -> npt.NDArray[Any]:
+    """Give a tensor of theirs our shape; one of a shape that the row does not expect keeps its own."""
+    axes = (row.axis_length,) * row.trailing_axes
+    if axes and tensor.shape[-len(axes) :] == axes:
+        tensor = tensor.reshape((*tensor.shape[: -len(axes) - 1], -1))
+    if row.is_transposed and tensor.ndim == 2:
+        tensor = tensor.T
+    return tensor.reshape((1,) * row.leading_axes + tuple(tensor.shape)) if row.leading_axes else tensor
 
 
-def _axes_of(row: Rename) -> tuple[int, ...]:
-    return (row.axis_length,) * row.trailing_axes
+def _as_theirs(tensor: npt.NDArray[Any], row: Rename) -> npt.NDArray[Any]:
+    """Give a tensor of ours their shape."""
+    axes = (row.axis_length,) * row.trailing_axes
+    if axes:
+        return tensor.reshape((*tensor.shape[:-1], -1, *axes))
+    if row.is_transposed:
+        return tensor.T
+    return tensor.reshape(tensor.shape[row.leading_axes :]) if row.leading_axes else tensor
 
 
 def _row_of(name: str, table: Mapping[str, Rename]) -> Rename | None:
