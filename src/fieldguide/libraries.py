@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import importlib.util
 import os
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
 _KEEP_BYTES = 1 << 30
@@ -20,6 +22,17 @@ def import_openvino() -> ModuleType:
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars the import
     return importlib.import_module("openvino")
+
+
+@functools.cache
+def openvino_core() -> Any:  # noqa: ANN401 - OpenVINO has no types
+    """Return OpenVINO's core, one for the whole process.
+
+    Its CPU plugin gives the thread that loads it a stack for signals of its own, and takes that away at its end,
+    whatever came after it: once two plugins have ended in the order they came in, the next Ctrl-C finds no stack, and
+    kills the process without a word.
+    """
+    return import_openvino().Core()
 
 
 def import_torchvision() -> ModuleType:

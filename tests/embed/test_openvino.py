@@ -204,3 +204,25 @@ def test_every_kind_of_network_runs_and_agrees(name, tmp_path):
     found = features(backbone, tmp_path)
     cosines = (found * exact).sum(axis=1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
     assert cosines.min() >= 0.999
+
+
+SIGNAL_AFTER_TWO = """
+import gc, os, signal, sys
+from pathlib import Path
+from fieldguide.embed.engines.openvino_cpu import openvino_cpu
+from fieldguide.weights.backbone import load_backbone
+engines = [openvino_cpu(load_backbone("efficientnet_lite0", size_px=32), Path(sys.argv[1])) for _ in range(2)]
+while engines:
+    del engines[0]  # in the order they came in
+    gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("alive")
+"""
+
+
+def test_ctrl_c_after_two_engines_does_not_kill_the_process(tmp_path):
+    command = [sys.executable, "-c", SIGNAL_AFTER_TWO, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stdout) == (0, "alive\n"), result.stderr

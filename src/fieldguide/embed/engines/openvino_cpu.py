@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fieldguide.embed.engines import register_engine
 from fieldguide.embed.engines._openvino_conversion import convert_to
-from fieldguide.libraries import import_openvino
+from fieldguide.libraries import import_openvino, openvino_core
 from fieldguide.weights.backbone import Backbone
 
 
@@ -25,8 +25,7 @@ def _is_installed() -> bool:
 @register_engine("openvino", order=1, available=_is_installed)
 def openvino_cpu(backbone: Backbone, folder: Path) -> "OpenVinoCpu":
     """Convert the backbone, or read what was converted before; both are compiled for this processor."""
-    ov = import_openvino()
-    core = ov.Core()
+    ov, core = import_openvino(), openvino_core()
     bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     kept = folder / f"openvino-{ov.get_version().split('-')[0]}"
     network = kept / "network.xml"
