@@ -28,9 +28,9 @@ def import_openvino() -> ModuleType:
 def openvino_core() -> Any:  # noqa: ANN401 - OpenVINO has no types
     """Return OpenVINO's core, one for the whole process.
 
-    Its CPU plugin gives the thread that loads it a stack for signals of its own, and takes that away at its end,
-    whatever came after it: once two plugins have ended in the order they came in, the next Ctrl-C finds no stack, and
-    kills the process without a word.
+    Its CPU plugin gives the thread that loads it a stack for signals, and takes that away at its end, whatever
+    came after it: once two plugins have ended in the order they came in, the next Ctrl-C finds no stack, and kills
+    the process without a word.
     """
     return import_openvino().Core()
 
