@@ -18,7 +18,7 @@ def test_it_sets_guides_side_by_side_on_photos_that_are_passed(run, saved_guide,
     result = run("report", saved_guide, other, "--data", colours, "-o", target)
     assert result.returncode == 0, result.stderr
     text = target.read_text(encoding="utf-8")
-    assert "<h1>2 guides side by side</h1>" in text and "photos of colours, which none of them" in text
+    assert "<h1>2 guides side by side</h1>" in text and "photos, those in colours that none of them" in text
 
 
 def test_a_page_of_several_does_not_take_the_place_of_the_first_ones(run, colour_guide, colours, empty_folder):
