@@ -188,3 +188,8 @@ def test_a_named_set_is_not_fetched_unasked(muddled_guide, tmp_path, monkeypatch
     place = replace(muddled_guide, facts=facts).save(tmp_path / "named.guide")
     with pytest.raises(DataError, match=r"named\.guide was trained on flowers102, which is no path that is h"):
         fg.report([place])
+
+
+def test_one_guide_is_named_as_it_is(muddled_path, muddled):
+    for one in (muddled_path, str(muddled_path)):
+        assert b"<h1>A guide to blue, green and red</h1>" in fg.report(one, muddled)

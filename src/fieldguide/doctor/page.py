@@ -2,7 +2,6 @@
 
 import shlex
 from collections import Counter
-from pathlib import PurePath
 from typing import Any
 
 from fieldguide.data import ImageSet
@@ -10,6 +9,7 @@ from fieldguide.doctor.checkup import CheckUp
 from fieldguide.doctor.finding import Case, Finding, Severity
 from fieldguide.pages import render
 from fieldguide.pages.thumbnails import Room, thumbnail
+from fieldguide.words import set_name
 
 _CASES = 24  # of each finding
 _PHOTOS = 4  # of each case
@@ -27,7 +27,7 @@ def to_page(checkup: CheckUp) -> bytes:
     return render(
         "checkup.html",
         {
-            "name": PurePath(checkup.images.name).name or checkup.images.name,
+            "name": set_name(checkup.images.name),
             "photos_path": shlex.quote(checkup.images.name),
             "num_photos": len(checkup.images),
             "num_classes": len(checkup.images.class_names),

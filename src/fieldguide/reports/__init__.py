@@ -17,7 +17,7 @@ __all__ = ["REPORT", "Evidence", "Sample", "gather", "report", "sample", "with_r
 
 
 def report(
-    guides: Sequence[str | Path],
+    guides: str | Path | Sequence[str | Path],
     data: ImageSet | str | Path | None = None,
     *,
     data_root: str | Path | None = None,
@@ -30,7 +30,7 @@ def report(
     Several are asked about the same photos, those that none of them has learnt from, and compared photo by photo.
 
     Args:
-        guides: paths of one or more.
+        guides: the path of one, or paths of several.
         data: photos in classes, in any form that :func:`fieldguide.train` takes; by default those that the first
             guide was trained on.
         data_root: where a named set's files are.
@@ -44,6 +44,7 @@ def report(
             guides by.
         ValueError: there is no guide.
     """
+    guides = [guides] if isinstance(guides, str | Path) else guides
     if not guides:
         raise ValueError("guides is empty; name one or more")
     loaded, names = [_load(path, engine) for path in guides], _told_apart(guides)

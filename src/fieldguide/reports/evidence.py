@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from fieldguide.errors import DataError
 from fieldguide.guide import Guide
 from fieldguide.progress import Progress, silent
 from fieldguide.reports.told import told_by
+from fieldguide.words import set_name
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Evidence:
     @cached_property
     def title(self) -> str:
         """What to call the set: its name, without the folders around it."""
-        return PurePath(self.images.name).name or "photos"
+        return set_name(self.images.name)
 
     def find(self, names: Sequence[str]) -> dict[str, int]:
         """Return the place in the set of photos of these names, where it is the guide's own."""

@@ -4,11 +4,11 @@ import datetime
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, TypeVar
 
 from fieldguide.errors import GuideError
 from fieldguide.guide import Guide
+from fieldguide.words import set_name
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -82,7 +82,7 @@ class Told:
     @property
     def title(self) -> str:
         """What to call its photos: their name, without the folders around it."""
-        return PurePath(self.data_name).name or "photos"
+        return set_name(self.data_name)
 
 
 def told_by(guide: Guide) -> Told:
